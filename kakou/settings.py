@@ -1,0 +1,147 @@
+"""One frozen ``Settings``, built at the entry point and passed in; nothing else reads the environment.
+
+Each value comes from ``KAKOU_<NAME>`` or ``.env``. ``.env.example`` is generated from this class.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kakou.errors import SettingsError
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
+
+PORTS: Final[dict[str, int]] = {
+    "api": 5000,
+    "mlflow": 5001,
+    "airflow": 8080,
+    "kafka": 9092,
+    "kafka_controller": 9094,
+    "dn1": 3306,
+    "dn2": 3307,
+    "endpoint": 8066,
+    "redis": 6379,
+}
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two machines. Paths are absolute once built."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KAKOU_", env_file=PROJECT_ROOT / ".env", extra="ignore", frozen=True
+    )
+
+    var: Path = Field(PROJECT_ROOT / "var", description="Where everything that runs keeps its files")
+    parts: Path = Field(
+        PROJECT_ROOT / "var" / "parts",
+        description="Unpacked servers and jars; shared by several stacks, rebuilt by `make install`",
+    )
+    host: str = Field("127.0.0.1", description="Address that every service listens on")
+    port_offset: int = Field(0, ge=0, le=50000, description="Added to every port")
+    timezone: str = Field("Asia/Shanghai", description="Zone of times written without an offset")
+
+    topic: str = Field("traffic-raw", description="Kafka topic of passes")
+    rejected_topic: str = Field("traffic-rejected", description="Kafka topic of records not understood")
+    partitions: int = Field(4, ge=1, description="Partitions of the topic of passes")
+    retention_hours: int = Field(48, ge=1, description="How long Kafka keeps passes")
+
+    ingest_route: Literal["shards", "endpoint"] = Field(
+        "shards", description="Write each row straight to its node, or through the 8066 endpoint"
+    )
+    keep_days: int = Field(3, ge=1, description="Days that traffic_data keeps")
+    max_offsets_per_trigger: int = Field(40_000, ge=1, description="Most records of one micro-batch")
+    spark_master: str = Field("local[2]", description="Spark master URL")
+    spark_driver_memory: str = Field("1g", description="Heap of each Spark driver")
+    log_level: str = Field("INFO", description="Least level that is logged")
+
+    detection_window_minutes: int = Field(120, ge=1, description="Passes this far apart are compared")
+    lateness_minutes: int = Field(30, ge=0, description="How late a pass may arrive and still count")
+    future_minutes: int = Field(20, ge=0, description="A pass stamped further ahead of its arrival is set aside")
+    detection_buckets: int = Field(16, ge=1, description="State buckets that plates are hashed into")
+    fallback_kmh: float = Field(200.0, gt=0, description="Straight-line speed where nothing is learned")
+
+    def port(self, service: str) -> int:
+        """Port of a service named in ``PORTS``, offset included."""
+        return PORTS[service] + self.port_offset
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        return f"{self.host}:{self.port('kafka')}"
+
+    @property
+    def secrets_dir(self) -> Path:
+        return self.var / "secrets"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.var / "log"
+
+    @property
+    def data_dir(self) -> Path:
+        """Data of the stores, one folder each."""
+        return self.var / "data"
+
+    @property
+    def run_dir(self) -> Path:
+        """Rendered configuration, sockets and pid files."""
+        return self.var / "run"
+
+    @property
+    def raw_dir(self) -> Path:
+        """Generated raw folder, used where the caller names none."""
+        return self.var / "raw"
+
+    @property
+    def clean_dir(self) -> Path:
+        """Output of the batch steps."""
+        return self.var / "clean"
+
+    @property
+    def sim_dir(self) -> Path:
+        """Simulated pass log: ``passes.log``, its rotated fellows and ``planted.jsonl``."""
+        return self.var / "sim"
+
+    @property
+    def ship_dir(self) -> Path:
+        """Positions of the shipper."""
+        return self.var / "ship"
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Checkpoints of the streams, one folder per query."""
+        return self.var / "checkpoint"
+
+    @property
+    def history_dir(self) -> Path:
+        """Archived days, ``day=YYYY-MM-DD``."""
+        return self.var / "history"
+
+    @property
+    def travel_times_file(self) -> Path:
+        """Learned minimum travel times that the stream reads, swapped whole."""
+        return self.var / "models" / "travel_times.csv"
+
+    @cached_property
+    def topology_dir(self) -> Path:
+        """The one source of the sharding."""
+        return PROJECT_ROOT / "mycat_conf"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Builds the settings from the environment.
+
+    Raises:
+        SettingsError: a value cannot hold; the message names the variable.
+    """
+    try:
+        built = Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "KAKOU_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{name}: {first['msg']}. Mend it in the environment or in .env.") from error
+    return built.model_copy(update={"var": built.var.absolute(), "parts": built.parts.absolute()})

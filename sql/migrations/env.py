@@ -1,0 +1,15 @@
+"""Alembic's entry. The connection and the node's name are handed in by ``sql.migrate``; there is no ini file."""
+
+from __future__ import annotations
+
+from alembic import context
+
+
+def _run() -> None:
+    connection = context.config.attributes["connection"]
+    context.configure(connection=connection, target_metadata=None)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+_run()

@@ -1,0 +1,1 @@
+"""The local stack: installing its parts, starting, watching and stopping its services."""

@@ -1,0 +1,147 @@
+"""Edge: the MariaDB servers: the data nodes, and the endpoint with the Spider engine."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from kakou.connections import connect
+from kakou.secret_files import secret
+from kakou.settings import Settings
+from kakou.stack.debian import debian_root, library_path
+from kakou.stack.rendering import socket_path, write_private
+from kakou.stack.service import Service
+from kakou.stack.steps import run_step
+
+
+def utc_offset(timezone: str, moment: datetime) -> str:
+    """Offset of a zone as ``+08:00``; the servers' own zone tables are not loaded.
+
+    >>> utc_offset("Asia/Shanghai", datetime(2024, 1, 15, tzinfo=UTC))
+    '+08:00'
+    """
+    text = moment.astimezone(ZoneInfo(timezone)).strftime("%z")
+    return f"{text[:3]}:{text[3:5]}"
+
+
+def _options(settings: Settings, name: str, data: Path) -> str:
+    usr = debian_root(settings) / "usr"
+    lines = [
+        "[mariadbd]",
+        f"basedir={usr}",
+        f"datadir={data}",
+        f"lc-messages-dir={usr / 'share/mysql'}",
+        f"plugin-dir={usr / 'lib/mysql/plugin'}",
+        f"user={pwd.getpwuid(os.geteuid()).pw_name}",  # as root the server demands to be told so
+        f"bind-address={settings.host}",
+        f"port={settings.port(name)}",
+        f"socket={socket_path(settings, f'{name}.sock')}",
+        f"pid-file={settings.run_dir / f'{name}.pid'}",
+        "skip-name-resolve",
+        f"default-time-zone='{utc_offset(settings.timezone, datetime.now(UTC))}'",
+        "character-set-server=utf8mb4",
+        "collation-server=utf8mb4_general_ci",
+        "local-infile=ON",
+        "max-connections=200",
+        "max-allowed-packet=64M",
+        "performance-schema=OFF",
+        "innodb-buffer-pool-size=64M",
+        "innodb-log-file-size=48M",
+        "innodb-log-buffer-size=8M",
+        "key-buffer-size=4M",
+        "aria-pagecache-buffer-size=8M",
+        "loose-innodb-print-all-deadlocks=ON",
+    ]
+    if name == "endpoint":
+        lines.append("plugin-load-add=ha_spider.so")
+    return "\n".join([*lines, ""])
+
+
+def _first_sql(settings: Settings) -> str:
+    """Run once, at initialisation: root with a password from loopback, and nobody else."""
+    password = secret(settings, "db_root").get_secret_value()
+    hosts = ("localhost", settings.host)
+    return "\n".join(
+        [
+            "FLUSH PRIVILEGES;",
+            *(f"CREATE OR REPLACE USER root@'{host}' IDENTIFIED BY '{password}';" for host in hosts),
+            *(f"GRANT ALL PRIVILEGES ON *.* TO root@'{host}' WITH GRANT OPTION;" for host in hosts),
+            "DELETE FROM mysql.global_priv",
+            "WHERE User = '' OR (User = 'root' AND Host NOT IN ('localhost',",
+            f"'{settings.host}'));",
+            "",
+        ]
+    )
+
+
+def _environment(settings: Settings) -> Mapping[str, str]:
+    return {"LD_LIBRARY_PATH": library_path(debian_root(settings))}
+
+
+def _prepare(settings: Settings, name: str) -> None:
+    run, data = settings.run_dir, settings.data_dir / name
+    write_private(run / f"{name}.cnf", _options(settings, name, data))
+    if data.exists():
+        return
+    draft = (
+        settings.data_dir / f".{name}.draft"
+    )  # renamed when whole: a killed initialisation leaves nothing behind
+    shutil.rmtree(draft, ignore_errors=True)
+    usr = debian_root(settings) / "usr"
+    first, options = run / f"{name}-first.sql", run / f"{name}-first.cnf"
+    write_private(first, _first_sql(settings))
+    write_private(options, _first_options(draft))
+    run_step(
+        [
+            usr / "bin/mariadb-install-db",
+            f"--defaults-file={options}",
+            f"--basedir={usr}",
+            f"--datadir={draft}",
+            f"--user={pwd.getpwuid(os.geteuid()).pw_name}",
+            f"--lc-messages-dir={usr / 'share/mysql'}",
+            f"--extra-file={first}",
+            "--skip-test-db",
+            "--auth-root-authentication-method=normal",
+            "--cross-bootstrap",
+        ],
+        what=f"The data folder of {name} could not be initialised",
+        mend=f"Check that {settings.data_dir} can be written, then run the command again.",
+        env={**os.environ, **_environment(settings)},
+    )
+    first.unlink()
+    options.unlink()
+    draft.rename(data)
+
+
+def _first_options(data: Path) -> str:
+    """What must be known when the tablespace is made."""
+    return "\n".join(
+        ["[mariadbd]", f"datadir={data}", "innodb-log-file-size=48M", "character-set-server=utf8mb4", ""]
+    )
+
+
+def _answers(settings: Settings, name: str) -> None:
+    connection = connect(settings, name, "root", database="", connect_timeout=3)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def service(name: str) -> Service:
+    """The service of a node or of the endpoint."""
+    return Service(
+        name=name,
+        ports=(name,),
+        prepare=lambda settings: _prepare(settings, name),
+        command=lambda settings: [
+            str(debian_root(settings) / "usr/sbin/mariadbd"),
+            f"--defaults-file={settings.run_dir / f'{name}.cnf'}",
+        ],
+        environment=_environment,
+        answers=lambda settings: _answers(settings, name),
+        stop_s=40,
+    )

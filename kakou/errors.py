@@ -49,6 +49,10 @@ class TooLittleDataError(KakouError):
     """There are too few observed hours to train or forecast. The operator adds days to the raw folder."""
 
 
+class StateFormatError(KakouError):
+    """A checkpoint was written by another version. The operator does what the message says."""
+
+
 class TopologyError(KakouError):
     """``mycat_conf/`` is inconsistent. The operator mends the XML file that the message names."""
 

@@ -2,15 +2,19 @@
 
 The definition, which the nightly Spark job and ``learn`` below both follow:
 
-1. Take whole plates only, each GCXH once (of equal ids the first by time), and order the passes of a plate by (time, GCXH).
-2. A *trip* is two neighbours of that order at different gates, more than 0 and at most ``MAX_GAP_SECONDS`` apart.
+1. Take whole plates only, each GCXH once (of equal ids the first by time), and order the passes of a plate
+   by (time, GCXH).
+2. A *trip* is two neighbours of that order at different gates, more than 0 and at most ``MAX_GAP_SECONDS``
+   apart.
 3. For each ordered pair of gates with ``n`` trips sort the gaps upwards; the quantile is the gap at index
    ``floor(QUANTILE * (n - 1))`` (an observed gap, nothing interpolated).
-4. ``min_travel_seconds = floor(SAFETY * quantile)``. ``basis`` is ``learned`` where ``n >= MIN_TRIPS``, else ``few``.
+4. ``min_travel_seconds = floor(SAFETY * quantile)``. ``basis`` is ``learned`` where
+   ``n >= MIN_TRIPS``, else ``few``.
 
-A quantile and not the minimum, because a history holds clones and misreads too; ``SAFETY`` keeps the fastest honest
-drivers out. A ``few`` row is no evidence for a long trip, but it does show that a shorter one is possible, so it only ever
-*lowers* the time taken from the map (see ``rules``).
+A quantile and not the minimum, because a history holds clones and misreads too; ``SAFETY`` keeps the fastest
+honest drivers out. A ``few`` row is no evidence for a long trip, but it does show that a shorter one is
+possible, so it only
+ever *lowers* the time taken from the map (see ``rules``).
 """
 
 from __future__ import annotations
@@ -43,7 +47,8 @@ def learn(passes: pl.DataFrame) -> pl.DataFrame:
     """Learns minimum travel times by the definition above.
 
     Args:
-        passes: columns ``gcxh``, ``hphm``, ``kkmc`` (text) and ``t`` (whole seconds of local time), in any order.
+        passes: columns ``gcxh``, ``hphm``, ``kkmc`` (text) and ``t`` (whole seconds of local time), in any
+            order.
 
     Returns:
         one row per ordered pair that was driven at least once, columns ``TRAVEL_COLUMNS``, sorted by pair.

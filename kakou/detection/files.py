@@ -1,0 +1,134 @@
+"""The detector's files: gates, travel times and passes in, alerts out. The only I/O of this package."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from kakou.alert import Alert
+from kakou.detection.rules import Limits, Rules, build_rules
+from kakou.detection.travel import TRAVEL_SCHEMA
+from kakou.errors import BadInputError
+from kakou.fields import FIELDS_8, TIME_FORMAT
+from kakou.settings import Settings
+
+_GATE_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "kkmc": pl.String(),
+    "name": pl.String(),
+    "lon": pl.Float64(),
+    "lat": pl.Float64(),
+}
+_GATE_COLUMNS: Final = ("KKMC", "NAME", "LON", "LAT")
+
+
+def read_gates(path: Path) -> pl.DataFrame:
+    """Reads gates from a CSV with at least ``KKMC,NAME,LON,LAT``; ``kkmc_dimension.csv`` is one.
+
+    Raises:
+        BadInputError: the file is missing, lacks a column, or a coordinate is no number.
+    """
+    frame = _read_text(path, _GATE_COLUMNS).rename(str.lower)
+    numbers = frame.with_columns(
+        pl.col(name).str.strip_chars().replace("", None).cast(pl.Float64, strict=False).alias(f"_{name}")
+        for name in ("lon", "lat")
+    )
+    for name in ("lon", "lat"):
+        wrong = numbers.filter(pl.col(f"_{name}").is_null() & (pl.col(name).str.strip_chars() != ""))
+        if len(wrong):
+            value, gate = wrong[name][0], wrong["kkmc"][0]
+            raise BadInputError(
+                f"{path}: {name.upper()} of gate {gate} is {value!r}. Write degrees or leave it empty."
+            )
+    inside = pl.col("_lon").is_between(-180, 180) & pl.col("_lat").is_between(-90, 90)
+    return numbers.filter(pl.col("kkmc") != "").select(
+        "kkmc",
+        "name",
+        pl.when(inside).then(pl.col("_lon")).alias("lon"),
+        pl.when(inside).then(pl.col("_lat")).alias("lat"),
+    )
+
+
+def read_travel_times(path: Path) -> pl.DataFrame:
+    """Reads learned travel times as ``travel.learn`` makes them.
+
+    Raises:
+        BadInputError: the file lacks a column, or a number is none.
+    """
+    frame = _read_text(path, tuple(TRAVEL_SCHEMA))
+    try:
+        return frame.select(pl.col(name).cast(kind) for name, kind in TRAVEL_SCHEMA.items())
+    except pl.exceptions.InvalidOperationError as error:
+        raise BadInputError(f"{path}: a number is not readable. Learn the travel times again.") from error
+
+
+def read_passes(path: Path) -> tuple[pl.DataFrame, int]:
+    """Reads the 8 fields in the order of the file.
+
+    Returns:
+        columns ``gcxh, kkmc, hpzl, hphm, clppxh`` (text) and ``t`` (seconds of local time); and how many rows
+        were left out because their time is not readable.
+
+    Raises:
+        BadInputError: the file is missing, is no CSV, or lacks a column.
+    """
+    frame = _read_text(path, FIELDS_8).rename(str.lower)
+    timed = frame.select(
+        *(pl.col(name).str.strip_chars() for name in ("gcxh", "kkmc", "hpzl", "hphm", "clppxh")),
+        pl.col("gcsj").str.strip_chars().str.to_datetime(TIME_FORMAT, strict=False).dt.epoch("s").alias("t"),
+    )
+    readable = timed.filter(pl.col("t").is_not_null())
+    return readable, len(timed) - len(readable)
+
+
+def load_rules(settings: Settings) -> Rules:
+    """Rules from the files that the batch and the night leave; each of them may be missing yet."""
+    gates_file, travel_file = settings.clean_dir / "kkmc_dimension.csv", settings.travel_times_file
+    gates = read_gates(gates_file) if gates_file.exists() else pl.DataFrame(schema=_GATE_SCHEMA)
+    travel = read_travel_times(travel_file) if travel_file.exists() else pl.DataFrame(schema=TRAVEL_SCHEMA)
+    return build_rules(gates, travel, limits=limits_of(settings), fallback_kmh=settings.fallback_kmh)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits in time that the settings name."""
+    return Limits(
+        window=settings.detection_window_minutes * 60,
+        lateness=settings.lateness_minutes * 60,
+        future=settings.future_minutes * 60,
+    )
+
+
+def write_alerts(path: Path, alerts: Iterable[Alert]) -> int:
+    """Writes one JSON object per line, whole or not at all; returns how many."""
+    draft = path.with_name(f".{path.name}.part")
+    count = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("w", encoding="utf-8") as out:
+            for alert in alerts:
+                out.write(alert.to_json() + "\n")
+                count += 1
+        draft.replace(path)
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be written ({error.strerror}). Name another file.") from error
+    return count
+
+
+def _read_text(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
+    """Named columns of a CSV as text, empty where a value is missing."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            header = next(csv.reader(lines), [])
+        missing = [name for name in columns if name not in header]
+        if missing:
+            raise BadInputError(f"{path} lacks the column {', '.join(missing)}. It has: {','.join(header)}.")
+        frame = pl.read_csv(path, infer_schema=False, new_columns=header)
+    except FileNotFoundError:
+        raise BadInputError(f"{path} does not exist. Name a CSV file that does.") from None
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        why = str(error).splitlines()[0]
+        raise BadInputError(f"{path} cannot be read as a UTF-8 CSV ({why}). Convert the file.") from error
+    return frame.select(pl.col(columns).fill_null(""))

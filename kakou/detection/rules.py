@@ -1,0 +1,151 @@
+"""What a rule knows: the gates, and for each ordered pair the shortest honest travel time.
+
+Built once from the gate list and the learned travel times, then only read. No file is touched here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from kakou.detection.travel import BASIS_FEW, BASIS_LEARNED
+from kakou.geography import EARTH_RADIUS_KM
+
+RULE_VERSION: Final = "gap-1"
+
+BASIS_NONE: Final = 0
+BASIS_HISTORY: Final = 1
+BASIS_MAP: Final = 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far in time a rule looks, all in seconds.
+
+    Attributes:
+        window: passes at most this far apart are compared.
+        lateness: a pass this far behind the newest one that arrived before it still counts; an older one is
+            late.
+        future: a pass stamped further ahead of its own arrival is set aside.
+    """
+
+    window: int = 7200
+    lateness: int = 1800
+    future: int = 1200
+
+    @property
+    def retention(self) -> int:
+        """How far behind the newest pass a pass is kept."""
+        return self.window + self.lateness
+
+
+@dataclass(frozen=True)
+class Rules:
+    """One rule version with its knowledge; build it with ``build_rules``.
+
+    Attributes:
+        gates: codenames; a code is an index into it.
+        names: long names, by code.
+        min_travel: seconds for (from, to) by code, -1 where nothing is known.
+        distance_km: great-circle distance by code, NaN where a coordinate is missing.
+        basis: ``BASIS_NONE``, ``BASIS_HISTORY`` or ``BASIS_MAP`` by code.
+    """
+
+    limits: Limits
+    gates: tuple[str, ...]
+    names: tuple[str, ...]
+    min_travel: npt.NDArray[np.int32]
+    distance_km: npt.NDArray[np.float64]
+    basis: npt.NDArray[np.int8]
+    fallback_kmh: float
+    version: str = RULE_VERSION
+
+    def codes_of(self, kkmc: pl.Series) -> npt.NDArray[np.int32]:
+        """Codes of gate names, -1 for a gate that nobody described."""
+        if not self.gates:
+            return np.full(len(kkmc), -1, dtype=np.int32)
+        codes = kkmc.replace_strict(
+            list(self.gates), list(range(len(self.gates))), default=-1, return_dtype=pl.Int32
+        )
+        return codes.to_numpy().astype(np.int32, copy=False)
+
+    def name_of(self, kkmc: str) -> str:
+        """Long name of a gate, or its codename where no long name is known."""
+        return self._name_by_gate.get(kkmc) or kkmc
+
+    @cached_property
+    def _name_by_gate(self) -> dict[str, str]:
+        return dict(zip(self.gates, self.names, strict=True))
+
+
+def great_circle_matrix(
+    lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Kilometres between all pairs of points in degrees (haversine); NaN stays NaN."""
+    phi, lam = np.radians(lat), np.radians(lon)
+    h = (
+        np.sin((phi[None, :] - phi[:, None]) / 2) ** 2
+        + np.cos(phi)[:, None] * np.cos(phi)[None, :] * np.sin((lam[None, :] - lam[:, None]) / 2) ** 2
+    )
+    distance: npt.NDArray[np.float64] = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(h, 0.0, 1.0)))
+    return distance
+
+
+def build_rules(
+    gates: pl.DataFrame, travel: pl.DataFrame, *, limits: Limits | None = None, fallback_kmh: float = 200.0
+) -> Rules:
+    """Joins what is known about the gates.
+
+    For each ordered pair: the learned time; else the straight line at ``fallback_kmh``, lowered to what a
+    ``few`` row of ``travel`` shows to be possible; else nothing, and then no verdict is given.
+
+    Args:
+        gates: columns ``kkmc``, ``name``, ``lon``, ``lat``; coordinates may be null.
+        travel: columns of ``travel.TRAVEL_COLUMNS``; may be empty.
+    """
+    known = gates.unique("kkmc", keep="first", maintain_order=True)
+    extra = pl.concat([travel["from_kkmc"], travel["to_kkmc"]]).unique().sort()
+    extra = extra.filter(~extra.is_in(known["kkmc"].to_list()))
+    codenames = (*known["kkmc"].to_list(), *extra.to_list())
+    code = {gate: index for index, gate in enumerate(codenames)}
+    size = len(codenames)
+
+    lon, lat = np.full(size, np.nan), np.full(size, np.nan)
+    lon[: len(known)] = known["lon"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    lat[: len(known)] = known["lat"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    distance = great_circle_matrix(lon, lat)
+
+    on_map = np.isfinite(distance)
+    min_travel = np.full((size, size), -1, dtype=np.int32)
+    min_travel[on_map] = np.floor(distance[on_map] / fallback_kmh * 3600).astype(np.int32)
+    basis = np.where(on_map, BASIS_MAP, BASIS_NONE).astype(np.int8)
+    for row in travel.iter_rows(named=True):
+        _apply(row, code, min_travel, basis)
+    np.fill_diagonal(min_travel, -1)
+    np.fill_diagonal(basis, BASIS_NONE)
+    return Rules(
+        limits=limits or Limits(),
+        gates=codenames,
+        names=(*known["name"].fill_null("").to_list(), *[""] * len(extra)),
+        min_travel=min_travel,
+        distance_km=distance,
+        basis=basis,
+        fallback_kmh=fallback_kmh,
+    )
+
+
+def _apply(
+    row: dict[str, Any],
+    code: dict[str, int],
+    min_travel: npt.NDArray[np.int32],
+    basis: npt.NDArray[np.int8],
+) -> None:
+    at = code[row["from_kkmc"]], code[row["to_kkmc"]]
+    seconds = row["min_travel_seconds"]
+    if row["basis"] == BASIS_LEARNED or (row["basis"] == BASIS_FEW and 0 <= seconds < min_travel[at]):
+        min_travel[at], basis[at] = seconds, BASIS_HISTORY

@@ -29,12 +29,18 @@ def utc_offset(timezone: str, moment: datetime) -> str:
     return f"{text[:3]}:{text[3:5]}"
 
 
+def _scratch(settings: Settings, name: str) -> Path:
+    """Temporary tables. A server that starts empties its folder, so it must not be another server's /tmp."""
+    return settings.run_dir / f"{name}.tmp"
+
+
 def _options(settings: Settings, name: str, data: Path) -> str:
     usr = debian_root(settings) / "usr"
     lines = [
         "[mariadbd]",
         f"basedir={usr}",
         f"datadir={data}",
+        f"tmpdir={_scratch(settings, name)}",
         f"lc-messages-dir={usr / 'share/mysql'}",
         f"plugin-dir={usr / 'lib/mysql/plugin'}",
         f"user={pwd.getpwuid(os.geteuid()).pw_name}",  # as root the server demands to be told so
@@ -85,6 +91,7 @@ def _environment(settings: Settings) -> Mapping[str, str]:
 
 def _prepare(settings: Settings, name: str) -> None:
     run, data = settings.run_dir, settings.data_dir / name
+    _scratch(settings, name).mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private(run / f"{name}.cnf", _options(settings, name, data))
     if data.exists():
         return
@@ -95,7 +102,7 @@ def _prepare(settings: Settings, name: str) -> None:
     usr = debian_root(settings) / "usr"
     first, options = run / f"{name}-first.sql", run / f"{name}-first.cnf"
     write_private(first, _first_sql(settings))
-    write_private(options, _first_options(draft))
+    write_private(options, _first_options(draft, _scratch(settings, name)))
     run_step(
         [
             usr / "bin/mariadb-install-db",
@@ -118,10 +125,17 @@ def _prepare(settings: Settings, name: str) -> None:
     draft.rename(data)
 
 
-def _first_options(data: Path) -> str:
+def _first_options(data: Path, scratch: Path) -> str:
     """What must be known when the tablespace is made."""
     return "\n".join(
-        ["[mariadbd]", f"datadir={data}", "innodb-log-file-size=48M", "character-set-server=utf8mb4", ""]
+        [
+            "[mariadbd]",
+            f"datadir={data}",
+            f"tmpdir={scratch}",
+            "innodb-log-file-size=48M",
+            "character-set-server=utf8mb4",
+            "",
+        ]
     )
 
 

@@ -1,9 +1,9 @@
 """The consistent-hash ring of MyCat 1.6, so that we place a row where MyCat would.
 
-Source: the description of MyCat's ``PartitionByMurmurHash`` rule. A node ``i`` owns ``virtual_bucket_times`` points; the
-text hashed for its n-th point *grows*: ``SHARD-i-NODE-0``, then ``SHARD-i-NODE-0-NODE-1`` ... A key belongs to
-the first point at or above its own hash in signed order, wrapping at the top. Hashes are murmur3 x86 32 bit over the
-UTF-16 code units of the text, two bytes each, little endian.
+Source: the description of MyCat's ``PartitionByMurmurHash`` rule. A node ``i`` owns ``virtual_bucket_times``
+points; the text hashed for its n-th point *grows*: ``SHARD-i-NODE-0``, then ``SHARD-i-NODE-0-NODE-1`` ...
+A key belongs to the first point at or above its own hash in signed order, wrapping at the top. Hashes are
+murmur3 x86 32 bit over the UTF-16 code units of the text, two bytes each, little endian.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _C1: Final = 0xCC9E2D51
@@ -69,7 +70,15 @@ class Ring:
 
 
 def build_ring(nodes: Sequence[str], *, seed: int = 0, virtual_bucket_times: int = 160) -> Ring:
-    """Builds the ring over ``nodes``; a later node wins a point that two nodes share, as in MyCat's map."""
+    """Builds the ring over ``nodes``; a later node wins a point that two nodes share, as in MyCat's map.
+
+    A ring never changes and takes 60 ms to build, so the last few are kept.
+    """
+    return _build(tuple(nodes), seed, virtual_bucket_times)
+
+
+@lru_cache(maxsize=8)
+def _build(nodes: tuple[str, ...], seed: int, virtual_bucket_times: int) -> Ring:
     owner_of: dict[int, int] = {}
     for index in range(len(nodes)):
         name = f"SHARD-{index}"
@@ -77,4 +86,4 @@ def build_ring(nodes: Sequence[str], *, seed: int = 0, virtual_bucket_times: int
             name += f"-NODE-{n}"
             owner_of[murmur3_32_utf16(name, seed)] = index
     points = tuple(sorted(owner_of))
-    return Ring(tuple(nodes), points, tuple(owner_of[p] for p in points), seed)
+    return Ring(nodes, points, tuple(owner_of[p] for p in points), seed)

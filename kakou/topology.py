@@ -27,12 +27,14 @@ class Topology:
     Attributes:
         schema: logical schema at the endpoint.
         nodes: the data nodes, in ring order.
+        column: lower-case name of the column that the ring is asked with.
         sharded, global_, single: table names by kind; ``single`` maps a table to its one node.
     """
 
     schema: str
     nodes: tuple[Node, ...]
     ring: Ring
+    column: str
     sharded: tuple[str, ...]
     global_: tuple[str, ...]
     single: dict[str, str]
@@ -87,13 +89,34 @@ def load_topology(folder: Path) -> Topology:
         seed=int(_property(function, "seed", rule_path)),
         virtual_bucket_times=int(_property(function, "virtualBucketTimes", rule_path)),
     )
-    sharded, global_, single = [], [], {}
+    rules = {
+        rule.get("name"): (rule.findtext("rule/columns") or "").strip()
+        for rule in rule_root.iter("tableRule")
+    }
+    names = [node.name for node in nodes]
+    sharded: list[str] = []
+    global_: list[str] = []
+    single: dict[str, str] = {}
+    columns: set[str] = set()
     for table in schema.findall("table"):
-        name = table.get("name", "")
-        if table.get("type") == "global":
-            global_.append(name)
-        elif table.get("rule"):
-            sharded.append(name)
+        name, on = table.get("name", ""), table.get("dataNode", "").split(",")
+        rule = table.get("rule")
+        if table.get("type") == "global" or rule:
+            if on != names:
+                raise TopologyError(
+                    f"{schema_path}: table {name} must name every dataNode in order: {','.join(names)}."
+                )
+            (sharded if rule else global_).append(name)
+        elif len(on) == 1 and on[0] in names:
+            single[name] = on[0]
         else:
-            single[name] = table.get("dataNode", "")
-    return Topology(schema.get("name", ""), nodes, ring, tuple(sharded), tuple(global_), single)
+            raise TopologyError(f"{schema_path}: table {name} has no rule, so it must name one dataNode.")
+        if rule:
+            columns.add(rules.get(rule, "").lower())
+    if len(columns) != 1 or "" in columns:
+        raise TopologyError(
+            f"{rule_path}: the sharded tables need one <tableRule> with one column between them."
+        )
+    return Topology(
+        schema.get("name", ""), nodes, ring, columns.pop(), tuple(sharded), tuple(global_), single
+    )

@@ -27,9 +27,9 @@ from sql.views import create_views
 MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
 LOCK: Final = "kakou_migrate"
 LOCK_SECONDS: Final = 60
-# Services and nodes talk over loopback; `skip-name-resolve` needs the address and not a name.
-ACCOUNT_HOST: Final = "127.0.0.1"
 WRITER_RIGHTS: Final = "SELECT, INSERT, UPDATE, DELETE"
+# The endpoint's links are the writer's; for a lookup of many keys Spider fills a temporary table on the node.
+LINK_RIGHTS: Final = f"{WRITER_RIGHTS}, CREATE TEMPORARY TABLES"
 # Who may read passes need not read password hashes or who looked at what.
 NOT_FOR_READER: Final = frozenset({"users", "audit", "alembic_version"})
 
@@ -75,7 +75,7 @@ def _one_head(found: dict[str, str | None]) -> str:
     if len(revisions) != 1 or None in revisions:
         listed = ", ".join(f"{name} at {revision or 'nothing'}" for name, revision in sorted(found.items()))
         raise StorageError(
-            f"The nodes differ in their schema: {listed}. Run the migration again until all are at {newest()}."
+            f"The nodes differ in their schema: {listed}. Run `kakou up` again until all are at {newest()}."
         )
     return str(revisions.pop())
 
@@ -101,8 +101,8 @@ def _migrate_node(settings: Settings, topology: Topology, node: str) -> None:
         create_views(cursor)
         cursor.execute("SHOW TABLES")
         tables = [str(row[0]) for row in cursor.fetchall()]
-        cursor.execute(f"GRANT {WRITER_RIGHTS} ON {NODE_DATABASE}.* TO 'kakou_writer'@'{ACCOUNT_HOST}'")
-        grant_reader(cursor, NODE_DATABASE, tables)
+        cursor.execute(f"GRANT {LINK_RIGHTS} ON {NODE_DATABASE}.* TO 'kakou_writer'@'{settings.host}'")
+        grant_reader(settings, cursor, NODE_DATABASE, tables)
         cursor.execute("SELECT RELEASE_LOCK(%s)", (LOCK,))
 
 
@@ -120,18 +120,18 @@ def _upgrade(settings: Settings, topology: Topology, node: str) -> None:
 
 
 def create_account(settings: Settings, cursor: Any, account: str, secret_name: str) -> None:
-    """Makes ``account`` with the generated secret, or sets the secret again where it exists."""
+    """Makes ``account``, which may come from our own host alone, or sets its secret again where it exists."""
     password = secret(settings, secret_name).get_secret_value()
-    who = f"'{account}'@'{ACCOUNT_HOST}'"
+    who = f"'{account}'@'{settings.host}'"
     cursor.execute(f"CREATE USER IF NOT EXISTS {who} IDENTIFIED BY %s", (password,))
     cursor.execute(f"ALTER USER {who} IDENTIFIED BY %s", (password,))
 
 
-def grant_reader(cursor: Any, database: str, tables: Iterable[str]) -> None:
+def grant_reader(settings: Settings, cursor: Any, database: str, tables: Iterable[str]) -> None:
     """Lets ``kakou_reader`` read ``tables``, except those that are none of a reader's business."""
     for table in tables:
         if table not in NOT_FOR_READER:
-            cursor.execute(f"GRANT SELECT ON `{database}`.`{table}` TO 'kakou_reader'@'{ACCOUNT_HOST}'")
+            cursor.execute(f"GRANT SELECT ON `{database}`.`{table}` TO 'kakou_reader'@'{settings.host}'")
 
 
 def take_lock(cursor: Any, name: str, holder: str) -> None:

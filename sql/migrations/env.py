@@ -1,4 +1,4 @@
-"""Alembic's entry. The connection and the node's name are handed in by ``sql.migrate``; there is no ini file."""
+"""Alembic's entry. ``sql.migrate`` hands in the connection and what the node holds; there is no ini file."""
 
 from __future__ import annotations
 

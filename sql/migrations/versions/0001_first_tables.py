@@ -1,4 +1,4 @@
-"""First tables: passes, hourly roll-up, gates, ledger; on dn1 also warnings, forecast and the people's tables.
+"""First tables: passes, hourly roll-up, gates, ledger; on dn1 also warnings, forecast, reviews, users, audit.
 
 Valid on MySQL 5.7 and MariaDB 10.11. DDL commits by itself there, so every statement survives a rerun.
 """

@@ -1,0 +1,111 @@
+"""Rules: how a table of the nodes is written as a table of the local endpoint. Text in, text out.
+
+The endpoint is a MariaDB with the Spider engine. A sharded table becomes one Spider table with exactly one
+partition per node, and the partition lists the gates that MyCat's ring gives to that node. Exactly one,
+because a scan without a gate asks every partition for the whole remote table: two partitions on one node would
+double its rows. A gate that is in no list cannot be inserted, and asking for it answers nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from kakou.sharding import Ring
+
+_UNIQUE_KEY = re.compile(r"^(\s*(?:PRIMARY|UNIQUE) KEY .*)\)(,?)$", re.MULTILINE)
+_LITERAL = re.compile(r"'((?:[^'\\]|''|\\.)*)'|_\w+ 0x([0-9a-fA-F]*)")
+_ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "Z": "\x1a", "b": "\b"}
+_UNESCAPE = re.compile(r"\\(.)|''", re.DOTALL)
+
+
+def quote(text: str) -> str:
+    """A string literal of MySQL.
+
+    >>> quote("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def placeholder(node: str) -> str:
+    """A value that no gate has; it keeps the list of a node without gates from being empty."""
+    return f"(no gate, {node})"
+
+
+def gate_key(name: str) -> str:
+    """A gate's name as the database compares it: trailing blanks do not count.
+
+    >>> gate_key("a ") == gate_key("a")
+    True
+    """
+    return name.rstrip(" ")
+
+
+def split_definition(show_create: str) -> tuple[str, str]:
+    """Cuts the answer of SHOW CREATE TABLE into columns with keys, and character set.
+
+    >>> split_definition("CREATE TABLE `a` (\\n  `b` int\\n) ENGINE=InnoDB AUTO_INCREMENT=3 DEFAULT CHARSET=x")
+    ('  `b` int', 'DEFAULT CHARSET=x')
+    """
+    head, _, tail = show_create.partition("\n) ENGINE=")
+    charset = re.search(r"DEFAULT CHARSET=\w+(?: COLLATE=\w+)?", tail)
+    return head.partition("(\n")[2], charset[0] if charset else ""
+
+
+def single_table(name: str, show_create: str, node: str, remote: str) -> str:
+    """The Spider table ``name`` for a table that lives on one node as ``remote``."""
+    columns, charset = split_definition(show_create)
+    comment = f'wrapper "mysql", srv "{node}", table "{remote}"'
+    return f"CREATE TABLE `{name}` (\n{columns}\n) ENGINE=SPIDER {charset} COMMENT={quote(comment)}"
+
+
+def sharded_table(
+    name: str, show_create: str, ring: Ring, column: str, gates: Iterable[str], remote: str
+) -> str:
+    """The Spider table ``name`` over all nodes, its rows split by ``column`` as the ring says.
+
+    A unique key must hold the column of the partitions, so it is added to each; the nodes keep the real key.
+    """
+    columns, charset = split_definition(show_create)
+
+    def widen(match: re.Match[str]) -> str:
+        head, comma = match.groups()
+        return match[0] if f"`{column}`" in head else f"{head},`{column}`){comma}"
+
+    columns = _UNIQUE_KEY.sub(widen, columns)
+    return (
+        f"CREATE TABLE `{name}` (\n{columns}\n) ENGINE=SPIDER {charset} COMMENT='wrapper \"mysql\"'\n"
+        f"PARTITION BY LIST COLUMNS(`{column}`) (\n{_partitions(ring, gates, remote)}\n)"
+    )
+
+
+def _partitions(ring: Ring, gates: Iterable[str], remote: str) -> str:
+    lists: dict[str, list[str]] = {node: [placeholder(node)] for node in ring.nodes}
+    seen: set[str] = set()
+    for gate in sorted(set(gates)):
+        if gate_key(gate) not in seen:
+            seen.add(gate_key(gate))
+            lists[ring.locate(gate)].append(gate)
+    return ",\n".join(
+        f"  PARTITION `{node}` VALUES IN ({', '.join(map(quote, values))}) "
+        f'COMMENT=\'srv "{node}", table "{remote}"\''
+        for node, values in lists.items()
+    )
+
+
+def read_values(description: str) -> list[str]:
+    """The values of a partition, from PARTITION_DESCRIPTION of information_schema.
+
+    >>> read_values("'it''s',_utf8mb4 0xe58da1")
+    ["it's", '卡']
+    """
+    return [
+        bytes.fromhex(match[2]).decode() if match[2] is not None else _UNESCAPE.sub(_unescaped, match[1])
+        for match in _LITERAL.finditer(description)
+    ]
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return _ESCAPED.get(match[1], match[1]) if match[1] else "'"

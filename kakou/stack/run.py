@@ -1,13 +1,12 @@
 """The main job of the product, once through: what ``make run`` does after the install.
 
-raw folder → stack up → batch DAG → travel times and flow model → replay with planted clones → a table of what came
-out at each stage. Each stage calls what a user would call: commands, Airflow's API, the stores.
+raw folder → stack up → batch DAG → travel times and flow model → replay with planted clones → a table of
+what came out at each stage. Each stage calls what a user would call: commands, Airflow's API, the stores.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,13 +17,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from kakou.connections import redis_client
-from kakou.errors import KakouError, RawFolderError, ServiceError
+from kakou.errors import RawFolderError, ServiceError
+from kakou.settings import Settings
 from kakou.stack import lifecycle
 from kakou.stack.airflow_api import DONE_STATES, AirflowApi
 from kakou.stack.environment import child_environment
 from kakou.stack.summary import Counts, count_everything, print_summary
-from kakou.settings import Settings
 
 BATCH_DAG = "checkpoint_batch"
 CHAINED_DAGS = ("travel_times", "flow_model")
@@ -46,8 +44,10 @@ def run_everything(settings: Settings, raw: Path | None, seconds: int, clones: i
         ServiceError: a stage failed, or the counts do not balance.
     """
     console = Console()
-    folder = _raw_folder(settings, raw, console)
+    folder = _checked(raw)
     try:
+        if folder is None:
+            folder = _generated(settings, console)
         lifecycle.up(settings)
         _run_dags(settings, folder, console)
         planted = _replay(settings, seconds, clones, console)
@@ -60,12 +60,15 @@ def run_everything(settings: Settings, raw: Path | None, seconds: int, clones: i
     _demand_balance(counts)
 
 
-def _raw_folder(settings: Settings, raw: Path | None, console: Console) -> Path:
-    if raw is not None:
-        folder = raw.expanduser().absolute()
-        if not folder.is_dir():
-            raise RawFolderError(f"The raw folder {folder} does not exist. Name another with RAW=dir.")
-        return folder
+def _checked(raw: Path | None) -> Path | None:
+    folder = raw.expanduser().absolute() if raw else None
+    if folder is not None and not folder.is_dir():
+        raise RawFolderError(f"The raw folder {folder} does not exist. Name another with RAW=dir.")
+    return folder
+
+
+def _generated(settings: Settings, console: Console) -> Path:
+    """The generated raw folder, made on first use; one that was cut short is made again."""
     folder = settings.raw_dir
     done = folder / ".complete"
     if not done.exists():
@@ -141,7 +144,9 @@ def _follow(api: AirflowApi, dag: str, run_id: str, progress: Progress) -> None:
         if now.state in DONE_STATES:
             break
         if time.monotonic() > end:
-            raise ServiceError(f"The DAG run {dag}/{run_id} did not end within {DAG_LIMIT_S} s. Open it in Airflow.")
+            raise ServiceError(
+                f"The DAG run {dag}/{run_id} did not end within {DAG_LIMIT_S} s. Open it in Airflow."
+            )
         time.sleep(1)
     progress.stop_task(bar)
     if now.state != "success":
@@ -189,8 +194,8 @@ def _drain(settings: Settings, planted: list[dict[str, Any]], console: Console) 
 def _demand_balance(counts: Counts) -> None:
     if not counts.complete:
         raise ServiceError(
-            f"Not balanced: {counts.offsets} offsets, but {counts.stored} stored + {counts.rejected} rejected + "
-            f"{counts.duplicates} duplicates. See `kakou logs stream` and `kakou logs ship`."
+            f"Not balanced: {counts.offsets} offsets, but {counts.stored} stored + "
+            f"{counts.rejected} rejected + {counts.duplicates} duplicates. See `kakou logs stream` and `kakou logs ship`."
         )
     if counts.planted_seen < counts.planted:
         raise ServiceError(

@@ -23,8 +23,8 @@ class Counts:
 
     Attributes:
         offsets: records that Kafka took into the topic of passes.
-        stored: rows that the stream stored, by node in ``stored_by_node``; rows that retention has deleted since
-            still count here and not in ``rows_by_node``.
+        stored: rows that the stream stored, by node in ``stored_by_node``; rows that retention has deleted
+            since still count here and not in ``rows_by_node``.
         rejected, duplicates: records that the stream set aside, and records of an id that was there already.
         shipped: the newest line of the simulator's log has arrived in a node.
         planted, planted_seen: clones planted by this run, and those of them found in ``traffic:warnings``.
@@ -122,9 +122,7 @@ def _champion(settings: Settings) -> list[tuple[str, str]]:
         trust_env=False,
         timeout=30,
     )
-    found = client.get(
-        "/registered-models/alias", params={"name": "traffic_flow_model", "alias": "champion"}
-    )
+    found = client.get("/registered-models/alias", params={"name": "traffic_flow_model", "alias": "champion"})
     if found.status_code != httpx.codes.OK:
         return []
     version = found.json()["model_version"]
@@ -155,7 +153,9 @@ def _stages(settings: Settings, counts: Counts) -> Table:
         table.add_row("  plates", "", _list(report["plates"]))
     table.add_row("records into Kafka", f"{counts.offsets:,}", settings.topic)
     table.add_row("stored", f"{counts.stored:,}", _list(counts.stored_by_node))
-    table.add_row("  in traffic_data now", f"{sum(counts.rows_by_node.values()):,}", _list(counts.rows_by_node))
+    table.add_row(
+        "  in traffic_data now", f"{sum(counts.rows_by_node.values()):,}", _list(counts.rows_by_node)
+    )
     table.add_row("rejected", f"{counts.rejected:,}", settings.rejected_topic)
     table.add_row("duplicates", f"{counts.duplicates:,}", "")
     table.add_row("balanced", "yes" if counts.complete else "NO", "Kafka = stored + rejected + duplicates")
@@ -188,7 +188,9 @@ def _addresses(settings: Settings) -> Table:
         table.add_column(column, overflow="fold")
 
     def row(what: str, service: str, user: str, name: str, scheme: str = "") -> None:
-        table.add_row(what, f"{scheme}{settings.host}:{settings.port(service)}", user, str(secret_path(settings, name)))
+        table.add_row(
+            what, f"{scheme}{settings.host}:{settings.port(service)}", user, str(secret_path(settings, name))
+        )
 
     row("screen 大屏, API /docs", "api", "admin", "api_admin", "http://")
     row("Airflow", "airflow", "admin", "airflow_admin", "http://")

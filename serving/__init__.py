@@ -1,0 +1,1 @@
+"""The API and the server of the screen: routes read as sentences, repositories hold the SQL."""

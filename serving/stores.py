@@ -1,0 +1,109 @@
+"""The two stores that the API reads, and what their failures mean to a caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pymysql
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Engine, Executable, create_engine, event
+from sqlalchemy.exc import DBAPIError, ProgrammingError, TimeoutError
+
+from kakou.connections import database_url, redis_client
+from kakou.settings import Settings
+from serving.problems import QueryTooSlowError, StoreDownError
+
+POOL_SIZE: Final = 20
+POOL_OVERFLOW: Final = 30
+POOL_WAIT_SECONDS: Final = 5
+CONNECT_SECONDS: Final = 3
+STATEMENT_SECONDS: Final = 25
+ANSWER_SECONDS: Final = 30  # of the API as a whole; the socket gives up just after the statement did
+# MariaDB's and MySQL's words for "the statement ran too long".
+_TOO_SLOW: Final = frozenset({1969, 3024})
+# Schema or table missing: the stack is still being set up.
+_NOT_SET_UP: Final = frozenset({1049, 1146})
+
+
+class Endpoint:
+    """The 8066 endpoint as ``kakou_reader``: pooled, read only, every statement bounded in time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine: Engine = create_engine(
+            database_url(settings, "endpoint", "kakou_reader"),
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_WAIT_SECONDS,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            # Single reads need no transaction, and one over both shards would promise nothing.
+            isolation_level="AUTOCOMMIT",
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS,
+                "read_timeout": ANSWER_SECONDS,
+                "write_timeout": ANSWER_SECONDS,
+            },
+        )
+        event.listen(self._engine, "connect", _bound_statements)
+
+    def rows(self, statement: Executable, parameters: dict[str, Any] | None = None) -> Sequence[Any]:
+        """Runs a read and answers all its rows.
+
+        Raises:
+            StoreDownError: the endpoint or a node behind it is away, or not set up yet.
+            QueryTooSlowError: the statement took longer than ``STATEMENT_SECONDS``.
+        """
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(statement, parameters).all()
+        except TimeoutError as error:
+            raise StoreDownError(
+                "All connections to the database are busy. Try again in a moment.", store="endpoint"
+            ) from error
+        except DBAPIError as error:
+            raise _refusal(error) from error
+
+    def scalar(self, statement: Executable) -> Any:
+        """The first column of the first row, None where there is no row."""
+        rows = self.rows(statement)
+        return rows[0][0] if rows else None
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def open_redis(settings: Settings) -> redis.Redis:
+    """Redis that fails fast: one more try, no waiting; a screen asks again in two seconds anyway."""
+    client = redis_client(settings)
+    client.set_retry(Retry(NoBackoff(), 1))
+    return client
+
+
+def _bound_statements(connection: Any, _record: object) -> None:
+    """MariaDB counts in seconds, MySQL in milliseconds, MyCat knows neither; the socket's timeout stays."""
+    for statement in (
+        f"SET SESSION max_statement_time = {STATEMENT_SECONDS}",
+        f"SET SESSION max_execution_time = {STATEMENT_SECONDS * 1000}",
+    ):
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+            return
+        except pymysql.MySQLError:
+            continue
+
+
+def _refusal(error: DBAPIError) -> Exception:
+    """What a failure of the driver means; an error in our own SQL stays what it is."""
+    cause = error.orig
+    code = cause.args[0] if cause is not None and cause.args else None
+    if code in _TOO_SLOW:
+        return QueryTooSlowError("The search took too long. Narrow it by time, gate or plate.")
+    if isinstance(error, ProgrammingError) and code not in _NOT_SET_UP:
+        return error
+    return StoreDownError(
+        "The database does not answer. Try again; `kakou status` shows which part is away.", store="endpoint"
+    )

@@ -5,6 +5,7 @@ A real MyCat reads ``mycat_conf/`` itself, so there ``apply`` has nothing to do 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -20,6 +21,10 @@ from sql.spider import gate_key, placeholder, quote, read_values, sharded_table,
 from sql.views import create_views
 
 LOCK: Final = "kakou_endpoint"
+RENAME_WAIT_S: Final = 2
+RENAME_PAUSE_S: Final = 0.5
+RENAME_TRIES: Final = 16
+LOCK_WAIT_TIMEOUT: Final = 1205
 PASSWORD_SHOWN: Final = "<db_writer>"  # noqa: S105 - what `render` shows instead of the password
 
 
@@ -151,9 +156,30 @@ def _swap(cursor: Any, tables: Iterable[str]) -> None:
         if table in present:
             pairs.append(f"`{table}` TO `{table}__old`")
         pairs.append(f"`{table}__new` TO `{table}`")
-    cursor.execute("RENAME TABLE " + ", ".join(pairs))
+    _rename(cursor, pairs)
     for table in tables:
         cursor.execute(f"DROP TABLE IF EXISTS `{table}__old`")  # of a Spider table: the link and no row
+
+
+def _rename(cursor: Any, pairs: Iterable[str]) -> None:
+    """Renames as soon as no transaction uses the tables.
+
+    While RENAME waits for one that does, everybody else waits behind it. So it waits briefly, steps back for
+    the others and tries again; the endpoint ends transactions that idle (``idle-transaction-timeout``).
+    """
+    cursor.execute("SET SESSION lock_wait_timeout = %s", (RENAME_WAIT_S,))
+    for _ in range(RENAME_TRIES):
+        try:
+            cursor.execute("RENAME TABLE " + ", ".join(pairs))
+            return
+        except pymysql.OperationalError as error:
+            if error.args[0] != LOCK_WAIT_TIMEOUT:
+                raise
+        time.sleep(RENAME_PAUSE_S)
+    raise StorageError(
+        "Somebody keeps a transaction open at the endpoint, so its tables cannot be renewed. "
+        "End that transaction (SHOW PROCESSLIST at the endpoint shows it), then run the command again."
+    )
 
 
 def _servers(settings: Settings, topology: Topology, password: str | None = None) -> list[str]:

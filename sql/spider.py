@@ -1,8 +1,8 @@
 """Rules: how a table of the nodes is written as a table of the local endpoint. Text in, text out.
 
 The endpoint is a MariaDB with the Spider engine. A sharded table becomes one Spider table with exactly one
-partition per node, and the partition lists the gates that MyCat's ring gives to that node. Exactly one,
-because a scan without a gate asks every partition for the whole remote table: two partitions on one node would
+partition per node, and it lists the gates that MyCat's ring gives to that node. Exactly one,
+because a scan without a gate asks every partition for the whole remote table: two on one node would
 double its rows. A gate that is in no list cannot be inserted, and asking for it answers nothing.
 """
 
@@ -46,7 +46,7 @@ def gate_key(name: str) -> str:
 def split_definition(show_create: str) -> tuple[str, str]:
     """Cuts the answer of SHOW CREATE TABLE into columns with keys, and character set.
 
-    >>> split_definition("CREATE TABLE `a` (\\n  `b` int\\n) ENGINE=InnoDB AUTO_INCREMENT=3 DEFAULT CHARSET=x")
+    >>> split_definition("CREATE TABLE `a` (\\n  `b` int\\n) ENGINE=InnoDB DEFAULT CHARSET=x")
     ('  `b` int', 'DEFAULT CHARSET=x')
     """
     head, _, tail = show_create.partition("\n) ENGINE=")

@@ -64,7 +64,17 @@ def _options(settings: Settings, name: str, data: Path) -> str:
         "loose-innodb-print-all-deadlocks=ON",
     ]
     if name == "endpoint":
-        lines.append("plugin-load-add=ha_spider.so")
+        lines += [
+            "plugin-load-add=ha_spider.so",
+            # By default Spider pages a scan under a LIMIT ten rows at a time, each page from the start again.
+            "loose-spider-semi-split-read=0",
+            # A node that is away or frozen is an error in seconds, not in ten minutes.
+            "loose-spider-connect-timeout=3",
+            "loose-spider-net-read-timeout=30",
+            "loose-spider-net-write-timeout=30",
+            # An open transaction that idles would keep a new gate from being added.
+            "idle-transaction-timeout=20",
+        ]
     return "\n".join([*lines, ""])
 
 

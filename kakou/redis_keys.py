@@ -14,8 +14,8 @@ stream after table ``warnings``; read by the API and by others."""
 WARNINGS_KEPT: Final = 1_000
 
 ALERT_PREFIX: Final = "kakou:alert:"
-"""``kakou:alert:<alert_id>`` = 1: this alert was pushed; keeps a repeated batch from pushing it again. Expires after
-``ALERT_TTL_S``, longer than Kafka keeps the passes that could raise it again."""
+"""``kakou:alert:<alert_id>`` = 1: this alert was pushed; keeps a repeated batch from pushing it
+again. Expires after ``ALERT_TTL_S``, longer than Kafka keeps the passes that could raise it again."""
 ALERT_TTL_S: Final = 7 * 86_400
 
 STREAM_PROGRESS: Final = "kakou:stream:progress"

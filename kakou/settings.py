@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     )
     keep_days: int = Field(3, ge=1, description="Days that traffic_data keeps")
     max_offsets_per_trigger: int = Field(40_000, ge=1, description="Most records of one micro-batch")
+    retry_cap_seconds: int = Field(
+        300, ge=0, description="How long the stream retries a store that is away before it stops loudly"
+    )
     spark_master: str = Field("local[2]", description="Spark master URL")
     spark_driver_memory: str = Field("1g", description="Heap of each Spark driver")
     log_level: str = Field("INFO", description="Least level that is logged")

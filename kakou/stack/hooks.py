@@ -23,11 +23,7 @@ class Hook:
 def _build_schema(settings: Settings) -> None:
     # By name: the shared package imports none of the packages above it (see kakou.cli).
     import_module("sql.migrate").migrate(settings)
-    try:
-        import_module("sql.endpoint").apply(settings)
-    except ModuleNotFoundError as error:
-        if error.name != "sql.endpoint":
-            raise
+    import_module("sql.endpoint").apply(settings)
 
 
 HOOKS: Final = (

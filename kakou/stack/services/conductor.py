@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,9 +37,9 @@ def _migrate(settings: Settings, home: Path) -> None:
     database, draft = home / "airflow.db", home / ".airflow.db.draft"
     if database.is_file() and stamp.is_file() and stamp.read_text() == wanted:
         return
-    draft.unlink(missing_ok=True)
+    _remove(draft)
     if database.is_file():
-        shutil.copyfile(database, draft)
+        _copy(database, draft)
     run_step(
         _airflow("db", "migrate"),
         what="Airflow's database could not be migrated",
@@ -46,8 +47,22 @@ def _migrate(settings: Settings, home: Path) -> None:
         env={**child_environment(settings), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{draft}"},
         cwd=settings.run_dir,
     )
+    with closing(sqlite3.connect(draft)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    _remove(database)
     draft.replace(database)
     stamp.write_text(wanted)
+
+
+def _copy(database: Path, draft: Path) -> None:
+    """Copies what is committed, the part in the write-ahead log included."""
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(draft)) as target:
+        source.backup(target)
+
+
+def _remove(database: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        database.with_name(database.name + end).unlink(missing_ok=True)
 
 
 def _part_is_healthy(settings: Settings, part: str) -> None:

@@ -1,0 +1,47 @@
+# The whole project by a few words. Bare `make` prints them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install run down test lint types imports pytest format lock env-example
+
+BIN := .venv/bin
+PACKAGES := kakou etl spark_jobs serving sql
+SOURCES := $(PACKAGES) dags tests
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## install all that the project needs; a second time takes a moment
+	@kakou/stack/bootstrap.sh
+	@$(BIN)/python -m kakou.stack.install
+
+run: install ## do the main job once and leave the stack up (RAW=dir for your own export, REPLAY_SECONDS=, CLONES=)
+	@exec $(BIN)/kakou run $(if $(RAW),--raw "$(RAW)") $(if $(REPLAY_SECONDS),--seconds $(REPLAY_SECONDS)) $(if $(CLONES),--clones $(CLONES))
+
+down: ## stop every service and leave no process
+	@if [ -x $(BIN)/kakou ]; then exec $(BIN)/kakou down; else echo "Nothing is installed, so nothing runs."; fi
+
+test: install lint types imports pytest ## install, check and run every test; works beside a running stack
+
+lint: ## style
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check -q $(SOURCES) || { echo "kakou: run 'make format'" >&2; exit 1; }
+
+types: ## static types
+	@$(BIN)/mypy $(PACKAGES)
+
+imports: ## who may import whom
+	@$(BIN)/lint-imports
+
+pytest:
+	@exec $(BIN)/python -m pytest -m "not chaos and not bench" $(PYTEST)
+
+format: ## put the sources into the one format
+	@$(BIN)/ruff check -q --fix $(SOURCES) || true
+	@$(BIN)/ruff format -q $(SOURCES)
+
+lock: ## make requirements.lock anew from requirements.in and requirements-dev.in
+	@$(BIN)/uv pip compile requirements-dev.in --python-version 3.11 --no-header --no-annotate -q -o requirements.lock
+
+env-example: ## make .env.example anew from kakou/settings.py
+	@$(BIN)/python -m kakou.stack.env_example

@@ -1,0 +1,102 @@
+"""Edge: builds the screen in ``web/`` when its sources have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from kakou.errors import InstallError
+from kakou.settings import PROJECT_ROOT
+from kakou.stack.steps import only_one, run_step
+
+LEAST_NODE: Final = 20
+_WEB: Final = PROJECT_ROOT / "web"
+_MODULES: Final = _WEB / "node_modules"
+_NOT_SOURCES: Final = {"node_modules", "dist"}
+
+
+def node_bin() -> Path | None:
+    """Folder of the ``node`` to use: the system's if new enough, else the one from PyPI beside our Python."""
+    beside = Path(sys.executable).parent
+    system = os.pathsep.join(
+        one for one in os.environ.get("PATH", "").split(os.pathsep) if Path(one) != beside
+    )
+    for program in (shutil.which("node", path=system), shutil.which("node", path=str(beside))):
+        if program and node_version(program) >= LEAST_NODE and (Path(program).parent / "npm").exists():
+            return Path(program).parent
+    return None
+
+
+def node_version(program: str) -> int:
+    """Major version; 0 where it does not say."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.match(r"v(\d+)\.", said)
+    return int(found.group(1)) if found else 0
+
+
+def _sources() -> Iterator[Path]:
+    for top in sorted(_WEB.iterdir()):
+        if top.name in _NOT_SOURCES:
+            continue
+        yield from sorted(path for path in top.rglob("*") if path.is_file()) if top.is_dir() else [top]
+
+
+def _hash(paths: Iterator[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(str(path.relative_to(_WEB)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _is(stamp: Path, value: str) -> bool:
+    return stamp.is_file() and stamp.read_text() == value
+
+
+def screen_ready() -> bool:
+    """Whether ``web/dist`` was built from the present sources, or there are none."""
+    if not (_WEB / "package-lock.json").is_file():
+        return True
+    return (_WEB / "dist" / "index.html").is_file() and _is(_MODULES / ".kakou-built", _hash(_sources()))
+
+
+def build_screen() -> None:
+    """Installs the locked web packages and builds ``web/dist``.
+
+    Raises:
+        InstallError: node is missing, or npm fails.
+    """
+    with only_one(PROJECT_ROOT / "var" / ".screen.lock"):
+        if screen_ready():
+            return
+        folder = node_bin()
+        if folder is None:
+            raise InstallError(
+                f"node {LEAST_NODE} or later is missing. Run `make install` to get it from PyPI."
+            )
+        env = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}", "CI": "1"}
+        lock = _hash(iter([_WEB / "package.json", _WEB / "package-lock.json"]))
+        if not _is(_MODULES / ".kakou-lock", lock):
+            run_step(
+                [folder / "npm", "ci", "--no-audit", "--no-fund"],
+                what="The screen's packages could not be installed",
+                mend="Check the network, then run `make install` again.",
+                cwd=_WEB,
+                env=env,
+            )
+            (_MODULES / ".kakou-lock").write_text(lock)
+        wanted = _hash(_sources())
+        run_step(
+            [folder / "npm", "run", "build"],
+            what="The screen could not be built",
+            mend="Run `npm run build` in web/ to see all of it.",
+            cwd=_WEB,
+            env=env,
+        )
+        (_MODULES / ".kakou-built").write_text(wanted)

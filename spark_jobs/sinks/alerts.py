@@ -1,0 +1,134 @@
+"""Alerts: table ``warnings`` first, which is the truth, then the Redis list that screens read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import redis
+
+from kakou import redis_keys
+from kakou.connections import connect, redis_client
+from kakou.settings import Settings
+from kakou.topology import load_topology
+
+PUSHED_VERDICT: Final = "cloned_plate"
+_CHUNK: Final = 500
+_COLUMNS: Final = (
+    "alert_id", "case_id", "step", "verdict", "status", "severity", "confidence", "hphm", "first_gcxh",
+    "second_gcxh", "first_kkmc", "second_kkmc", "first_gcsj", "second_gcsj", "gap_seconds", "rule_version",
+    "detected_at", "body",
+)  # fmt: skip
+_INSERT: Final = (
+    f"INSERT IGNORE INTO warnings ({', '.join(_COLUMNS)}) VALUES ({', '.join(['%s'] * len(_COLUMNS))})"
+)
+# KEYS: the list, then one guard per alert. ARGV: how many are kept, seconds a guard lives, then the alerts,
+# oldest first.
+PUSH: Final = """
+local pushed = 0
+for i = 2, #KEYS do
+  if redis.call('SET', KEYS[i], '1', 'NX', 'EX', ARGV[2]) then
+    redis.call('LPUSH', KEYS[1], ARGV[i + 1])
+    pushed = pushed + 1
+  end
+end
+redis.call('LTRIM', KEYS[1], 0, tonumber(ARGV[1]) - 1)
+return pushed
+"""
+
+
+class AlertTable:
+    """Table ``warnings`` on its one node.
+
+    Flush contract: ``write`` returns when all are committed, in one transaction; an alert that is there
+        stays as it is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._node = load_topology(settings.topology_dir).single["warnings"]
+
+    def write(self, bodies: Sequence[str]) -> list[str]:
+        """Writes alerts given as JSON; returns them as the table now holds them, oldest first."""
+        if not bodies:
+            return []
+        alerts = [json.loads(body) for body in bodies]
+        connection = connect(self._settings, self._node, "kakou_writer", read_timeout=60, write_timeout=60)
+        with connection, connection.cursor() as cursor:
+            rows = [_row(alert, body) for alert, body in zip(alerts, bodies, strict=True)]
+            cursor.executemany(_INSERT, rows)
+            connection.commit()
+            held: list[str] = []
+            ids = [alert["alert_id"] for alert in alerts]
+            for start in range(0, len(ids), _CHUNK):
+                cursor.execute(
+                    "SELECT detected_at, alert_id, body FROM warnings WHERE alert_id IN %s AND verdict = %s "
+                    "ORDER BY detected_at, alert_id",
+                    (ids[start : start + _CHUNK], PUSHED_VERDICT),
+                )
+                held += [str(row[2]) for row in cursor.fetchall()]
+        return held
+
+    def newest(self, limit: int) -> list[str]:
+        """The newest cloned plates, oldest first."""
+        connection = connect(self._settings, self._node, "kakou_writer", read_timeout=60)
+        with connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT body FROM warnings WHERE verdict = %s "
+                "ORDER BY detected_at DESC, alert_id DESC LIMIT %s",
+                (PUSHED_VERDICT, limit),
+            )
+            return [str(row[0]) for row in reversed(cursor.fetchall())]
+
+
+class AlertList:
+    """The Redis list ``traffic:warnings``.
+
+    Flush contract: ``push`` returns when Redis has run the one call; an alert that was pushed before is not
+        pushed again.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis: redis.Redis = redis_client(settings)
+        self._script = self._redis.register_script(PUSH)
+
+    def push(self, bodies: Sequence[str]) -> int:
+        """Pushes alerts given as JSON, oldest first; returns how many were new.
+
+        Raises:
+            redis.RedisError: Redis is away; all or none were pushed.
+        """
+        if not bodies:
+            return 0
+        guards = [redis_keys.ALERT_PREFIX + json.loads(body)["alert_id"] for body in bodies]
+        return int(
+            self._script(
+                keys=[redis_keys.WARNINGS, *guards],
+                args=[redis_keys.WARNINGS_KEPT, redis_keys.ALERT_TTL_S, *bodies],
+            )
+        )
+
+    def refill(self, table: AlertTable) -> int:
+        """Fills an empty list from the table, as after a loss of Redis; returns how many were pushed."""
+        if self._redis.exists(redis_keys.WARNINGS):
+            return 0
+        return self.push(table.newest(redis_keys.WARNINGS_KEPT))
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._redis.close()
+
+
+def _row(alert: dict[str, Any], body: str) -> tuple[Any, ...]:
+    first, second = alert["first"], alert["second"]
+    # The column has no offset: local time of the stamp, which is the platform's zone.
+    detected = datetime.fromisoformat(alert["detected_at"]).replace(tzinfo=None)
+    flat = alert | {
+        "first_gcxh": first["gcxh"], "second_gcxh": second["gcxh"],
+        "first_kkmc": first["kkmc"], "second_kkmc": second["kkmc"],
+        "first_gcsj": first["gcsj"], "second_gcsj": second["gcsj"],
+        "detected_at": detected, "body": body,
+    }  # fmt: skip
+    return tuple(flat[name] for name in _COLUMNS)

@@ -1,0 +1,50 @@
+"""How long a store that is away is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import kafka.errors
+import pymysql
+import redis
+import structlog
+import tenacity
+
+from kakou.errors import StorageError
+from kakou.settings import Settings
+
+_LOG = structlog.get_logger("kakou.stream")
+Answer = TypeVar("Answer")
+# What a store may do to us. A record is never at fault here: data errors were sorted out before any store is
+# asked.
+AWAY = (pymysql.MySQLError, redis.RedisError, kafka.errors.KafkaError, StorageError, OSError)
+
+
+def patiently(settings: Settings, what: str, action: Callable[[], Answer]) -> Answer:
+    """Runs ``action`` until it succeeds, with growing pauses, for at most ``settings.retry_cap_seconds``.
+
+    Raises:
+        StorageError: the cap is reached. The job then stops, and the supervisor starts it again.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(AWAY),
+        wait=tenacity.wait_exponential(multiplier=0.25, max=15),
+        stop=tenacity.stop_after_delay(settings.retry_cap_seconds),
+        before_sleep=lambda state: _LOG.warning(
+            "store_away", what=what, tries=state.attempt_number, why=_why(state)
+        ),
+    )
+    try:
+        return retrying(action)
+    except tenacity.RetryError as error:
+        raise StorageError(
+            f"{what} failed for {settings.retry_cap_seconds} s ({_why(error.last_attempt)}). "
+            "Look at `kakou status`; the stream starts again by itself."
+        ) from error
+
+
+def _why(state: tenacity.RetryCallState | tenacity.Future) -> str:
+    attempt = state if isinstance(state, tenacity.Future) else state.outcome
+    error = attempt.exception() if attempt else None
+    return f"{type(error).__name__}: {error}"[:200]

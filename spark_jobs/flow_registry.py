@@ -1,0 +1,186 @@
+"""Edge: the flow model in MLflow: runs, versions, and who is champion. Names and policy:
+``mlflow/registry.toml``.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from string import Template
+from typing import Any, Final
+
+import httpx
+import pandas as pd
+import pyspark
+from pyspark import SparkContext
+from pyspark.ml import PipelineModel
+
+from kakou.connections import mlflow_environment
+from kakou.errors import ServiceError
+from kakou.settings import PROJECT_ROOT, Settings
+
+POLICY_DIR: Final = PROJECT_ROOT / "mlflow"
+DAYS_FILE: Final = "days.json"
+PROBE_SECONDS: Final = 5
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that holds the alias.
+
+    Attributes:
+        days: passes per training day, by which a later run knows what the champion has seen.
+    """
+
+    version: str
+    days: dict[str, float]
+    beats_baseline: bool
+    model: PipelineModel
+
+
+class FlowRegistry:
+    """The experiment and the registered model.
+
+    Raises:
+        ServiceError: from any call, where MLflow is away or refuses.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._address = mlflow_environment(settings)["MLFLOW_TRACKING_URI"]
+        self.policy = tomllib.loads((POLICY_DIR / "registry.toml").read_text(encoding="utf-8"))
+        os.environ.update(mlflow_environment(settings))
+        # The default waits minutes for a server that is down.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # stdout is the command's own
+        around = [part for part in os.environ.get("NO_PROXY", "").split(",") if part]
+        os.environ["NO_PROXY"] = ",".join(dict.fromkeys([*around, settings.host]))
+        self.probe()
+
+    @property
+    def name(self) -> str:
+        return str(self.policy["model"]["name"])
+
+    @cached_property
+    def _mlflow(self) -> Any:
+        import mlflow.spark
+
+        import mlflow  # takes seconds; a refusal for too little data need not pay for it
+
+        mlflow.set_tracking_uri(self._address)
+        mlflow.set_registry_uri(self._address)
+        return mlflow
+
+    @cached_property
+    def _client(self) -> Any:
+        return self._mlflow.MlflowClient(tracking_uri=self._address, registry_uri=self._address)
+
+    def probe(self) -> None:
+        """Asks MLflow whether it is there, so that no training starts for nothing."""
+        try:
+            httpx.get(f"{self._address}/health", timeout=PROBE_SECONDS, trust_env=False).raise_for_status()
+        except httpx.HTTPError as error:
+            raise self._away(error) from error
+
+    def champion(self) -> Champion | None:
+        """The champion with its model loaded, or None where there is none yet."""
+        with self._talking():
+            try:
+                held = self._client.get_model_version_by_alias(self.name, self.policy["champion"]["alias"])
+            except self._mlflow.exceptions.MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+            return Champion(
+                version=str(held.version),
+                days=self._mlflow.artifacts.load_dict(f"runs:/{held.run_id}/{DAYS_FILE}"),
+                beats_baseline=held.tags.get("beats_baseline") == "true",
+                model=self._mlflow.spark.load_model(
+                    f"models:/{self.name}/{held.version}", dfs_tmpdir=self._scratch()
+                ),
+            )
+
+    def log(
+        self,
+        model: PipelineModel,
+        *,
+        params: dict[str, Any],
+        metrics: dict[str, float],
+        tags: dict[str, str],
+        days: dict[str, float],
+        tables: dict[str, pd.DataFrame],
+        card: dict[str, object],
+    ) -> tuple[str, str]:
+        """Logs a run and registers its model.
+
+        Args:
+            tables: further artefacts, kept as CSV under their names.
+            card: values of the model card's template, but for name and version.
+
+        Returns:
+            run id and version. The version has no alias yet.
+        """
+        with self._talking():
+            mlflow = self._mlflow
+            mlflow.set_experiment(self.policy["experiment"]["name"])
+            with mlflow.start_run(tags=tags) as run:
+                mlflow.log_params(params)
+                mlflow.log_metrics(metrics)
+                mlflow.log_dict(days, DAYS_FILE)
+                for name, table in tables.items():
+                    mlflow.log_text(table.to_csv(index=False), f"{name}.csv")
+                logged = self._log_model(model)
+                version = str(mlflow.register_model(logged.model_uri, self.name, tags=tags).version)
+                text = Template((POLICY_DIR / "model_card.md").read_text(encoding="utf-8"))
+                filled = text.substitute(card, model_name=self.name, version=version)
+                mlflow.log_text(filled, "model_card.md")
+                self._client.update_model_version(self.name, version, description=filled)
+                return str(run.info.run_id), version
+
+    def promote(self, version: str) -> None:
+        """Gives the alias to a version; readers see the old champion or the new one, never none."""
+        with self._talking():
+            self._client.set_registered_model_alias(self.name, self.policy["champion"]["alias"], version)
+
+    def _log_model(self, model: PipelineModel) -> Any:
+        # MLflow first tries to save straight to the server, which Spark cannot, and logs a page about it.
+        context = SparkContext.getOrCreate()
+        context.setLogLevel("OFF")
+        try:
+            return self._mlflow.spark.log_model(
+                model,
+                artifact_path=self.policy["model"]["artifact"],
+                dfs_tmpdir=self._scratch(),
+                # Named, because finding them out would load the model in another Python.
+                pip_requirements=[f"pyspark=={pyspark.__version__}"],
+            )
+        finally:
+            context.setLogLevel("ERROR")
+
+    def _scratch(self) -> str:
+        folder: Path = self._settings.run_dir / "spark" / "mlflow"
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder)
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        import requests
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except (MlflowException, requests.RequestException) as error:
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> ServiceError:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        return ServiceError(
+            f"MLflow at {self._address} does not answer as it should ({why}); the old forecasts stay. "
+            "See `kakou status` and `kakou logs mlflow`, then train again."
+        )

@@ -82,6 +82,7 @@ def parse_passage(raw: bytes) -> Passage | Reject:
         return Reject("bad_time", raw)
     if values[9] not in ("0", "1") or values[10] not in ("0", "1"):
         return Reject("bad_flag", raw)
+    gcxh, xzqhmc, kkmc, fxlx, _, hpzl, hphm, clppxh, province, weekend, peak, vehicle = values
     return Passage(
-        *values[:4], time, *values[5:9], int(values[9]), int(values[10]), values[11]
-    )  # type: ignore[call-arg, arg-type]
+        gcxh, xzqhmc, kkmc, fxlx, time, hpzl, hphm, clppxh, province, int(weekend), int(peak), vehicle
+    )

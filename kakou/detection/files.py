@@ -92,6 +92,16 @@ def load_rules(settings: Settings) -> Rules:
     return build_rules(gates, travel, limits=limits_of(settings), fallback_kmh=settings.fallback_kmh)
 
 
+def no_rules(settings: Settings) -> Rules:
+    """Rules that know no gate, and so find nothing."""
+    return build_rules(
+        pl.DataFrame(schema=_GATE_SCHEMA),
+        pl.DataFrame(schema=TRAVEL_SCHEMA),
+        limits=limits_of(settings),
+        fallback_kmh=settings.fallback_kmh,
+    )
+
+
 def limits_of(settings: Settings) -> Limits:
     """The limits in time that the settings name."""
     return Limits(

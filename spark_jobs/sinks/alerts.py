@@ -22,7 +22,8 @@ _COLUMNS: Final = (
     "detected_at", "body",
 )  # fmt: skip
 _INSERT: Final = (
-    f"INSERT IGNORE INTO warnings ({', '.join(_COLUMNS)}) VALUES ({', '.join(['%s'] * len(_COLUMNS))})"
+    f"INSERT IGNORE INTO warnings ({', '.join(_COLUMNS)}) "  # noqa: S608 - our own column names
+    f"VALUES ({', '.join(['%s'] * len(_COLUMNS))})"
 )
 # KEYS: the list, then one guard per alert. ARGV: how many are kept, seconds a guard lives, then the alerts,
 # oldest first.

@@ -47,9 +47,10 @@ class Counter:
         Raises:
             redis.RedisError: Redis is away; nothing or all was done.
         """
-        arguments: list[str | int] = [query, batch, len(totals)]
-        for name, value in (*totals.items(), *facts.items()):
-            arguments += [name, value]
+        arguments = [query, str(batch), str(len(totals))]
+        for pairs in (totals, facts):
+            for name, value in pairs.items():
+                arguments += [name, str(value)]
         return bool(self._script(keys=[self._key], args=arguments))
 
     def close(self) -> None:

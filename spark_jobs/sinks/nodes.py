@@ -21,7 +21,8 @@ from spark_jobs.sinks.sorting import DUPLICATE, Sorted
 
 _ANSWER_S: Final = 60
 ADD_FLOW: Final = (
-    f"INSERT INTO flow_hourly ({', '.join(FLOW_KEY)}, n) VALUES (%s, %s, %s, %s, %s, %s) "
+    f"INSERT INTO flow_hourly ({', '.join(FLOW_KEY)}, n) "  # noqa: S608 - our own column names
+    "VALUES (%s, %s, %s, %s, %s, %s) "
     "ON DUPLICATE KEY UPDATE n = n + VALUES(n)"
 )
 ADD_DUPLICATE: Final = (

@@ -21,10 +21,17 @@ PLACE: Final = ("partition", "offset")
 
 @dataclass(frozen=True)
 class Sorted:
-    """A batch, sorted: what to insert, what repeats, what contradicts; together with what already lies
-    there, all."""
+    """A batch, sorted.
+
+    Attributes:
+        fresh: to be inserted.
+        own: stored already by an earlier try of this batch, or by one under an older checkpoint.
+        duplicates: repeat a stored record.
+        conflicts: say something else under the id of a stored record.
+    """
 
     fresh: pl.DataFrame
+    own: pl.DataFrame
     duplicates: pl.DataFrame
     conflicts: pl.DataFrame
 
@@ -38,7 +45,7 @@ def sort_out(good: pl.DataFrame, stored: pl.DataFrame) -> Sorted:
             ``kafka_partition`` and ``kafka_offset``.
 
     Returns:
-        three frames with the columns of ``good``, each in the order (partition, offset).
+        four frames with the columns of ``good``, each in the order (partition, offset).
     """
     records = good.sort(PLACE).with_columns(_payload().alias("_payload"))
     earlier = stored.select(
@@ -49,7 +56,6 @@ def sort_out(good: pl.DataFrame, stored: pl.DataFrame) -> Sorted:
     ).unique("gcxh", keep="first", maintain_order=True)
     seen = records.join(earlier, on="gcxh", how="left", maintain_order="left")
     is_known, same = pl.col("_stored").is_not_null(), pl.col("_stored") == pl.col("_payload")
-    # Stored by an earlier try of this batch, or by one under an older checkpoint: neither new nor repeated.
     own = same & (pl.col("_partition") == pl.col("partition")) & (pl.col("_offset") == pl.col("offset"))
 
     new = seen.filter(~is_known)
@@ -66,6 +72,7 @@ def sort_out(good: pl.DataFrame, stored: pl.DataFrame) -> Sorted:
     )
     return Sorted(
         fresh=first.select(good.columns),
+        own=seen.filter(is_known & own).select(good.columns),
         duplicates=repeated.filter(same).select(good.columns).sort(PLACE),
         conflicts=repeated.filter(~same).select(good.columns).sort(PLACE),
     )

@@ -66,11 +66,12 @@ class Endpoint:
         connection = self._connect("endpoint", autocommit=True)
         with connection, connection.cursor() as cursor:
             cursor.executemany(_INSERT, rows.select(ROW_COLUMNS.values()).rows())
-            _count_hours(cursor, parts.fresh)
+            _count_hours(cursor, pl.concat([parts.fresh, parts.own]))
         connection = self._connect(self._first)
         with connection, connection.cursor() as cursor:
             repeated = add_duplicates(cursor, batch, parts.duplicates)
-            counts = (len(parts.fresh), repeated, rejected)
+            # What an earlier try of this batch inserted was not written down yet.
+            counts = (len(parts.fresh) + len(parts.own), repeated, rejected)
             cursor.execute(ADD_BATCH, (batch.query, batch.number, *batch.offsets, *counts))
             connection.commit()
 

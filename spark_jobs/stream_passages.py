@@ -1,0 +1,141 @@
+"""The long-running stream: ``python -m spark_jobs.stream_passages``.
+
+One Spark application with two queries on the topic of passes: ``ingest`` stores every record, ``detection``
+warns of cloned plates. Each has its own checkpoint, so one may be behind without the other. Whatever fails
+for longer than the retry cap ends the process with exit code 1, and the supervisor starts it again; SIGTERM
+ends it with 0.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import Final
+
+import structlog
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from kakou.connections import spark_kafka_options
+from kakou.detection.state import STATE_FORMAT
+from kakou.errors import KakouError
+from kakou.settings import Settings, load_settings
+from spark_jobs import detect, ingest
+from spark_jobs.checkpoint import checkpoint_of, query_id
+from spark_jobs.session import build_session
+
+_LOG = structlog.get_logger("kakou.stream")
+# As soon as there is something, but no oftener: a batch has a fixed cost, and two cores are shared with all
+# the rest.
+_EVERY: Final = {ingest.QUERY: "500 milliseconds", detect.QUERY: "1 second"}
+_LEDGER_FORMAT: Final = 1
+_GRACE_S: Final = 20
+
+
+def run(settings: Settings, stop: threading.Event) -> int:
+    """Runs both queries until one fails or ``stop`` is set; returns the exit code."""
+    formats = {"state": STATE_FORMAT, "buckets": settings.detection_buckets}
+    ingest_folder = checkpoint_of(settings, ingest.QUERY, {"ledger": _LEDGER_FORMAT})
+    detection_folder = checkpoint_of(settings, detect.QUERY, formats)
+    spark = build_session(settings, "stream")
+    alerts = detect.Alerts(settings, partial(query_id, detection_folder))
+    store = ingest.Ingest(settings, lambda: f"{ingest.QUERY}-{query_id(ingest_folder)}")
+    try:
+        alerts.refill()
+        source = read_topic(spark, settings)
+        queries = [
+            _start(ingest.parsed(source), ingest.QUERY, str(ingest_folder), store),
+            _start(detect.detected(source, settings), detect.QUERY, str(detection_folder), alerts),
+        ]
+        _LOG.info("started", queries=[query.name for query in queries])
+        return _watch(queries, stop)
+    finally:
+        store.close()
+        alerts.close()
+        if not stop.is_set():
+            spark.stop()
+
+
+def read_topic(spark: SparkSession, settings: Settings) -> DataFrame:
+    """The topic of passes from its beginning. Records that Kafka dropped unread stop the query, never
+    skipped."""
+    reader = spark.readStream.format("kafka").options(**spark_kafka_options(settings))
+    return (
+        reader.option("subscribe", settings.topic)
+        .option("startingOffsets", "earliest")
+        .option("failOnDataLoss", "true")
+        .option("maxOffsetsPerTrigger", str(settings.max_offsets_per_trigger))
+        .load()
+    )
+
+
+def _start(
+    frame: DataFrame, name: str, checkpoint: str, sink: Callable[[DataFrame, int], None]
+) -> StreamingQuery:
+    return (
+        frame.writeStream.queryName(name)
+        .option("checkpointLocation", checkpoint)
+        .trigger(processingTime=_EVERY[name])
+        .foreachBatch(sink)
+        .start()
+    )
+
+
+def _watch(queries: list[StreamingQuery], stop: threading.Event) -> int:
+    while not stop.wait(0.5):
+        for query in queries:
+            if not query.isActive:
+                _LOG.error("query_ended", query=query.name, why=_reason(query))
+                return 1
+    _LOG.info("stopping")
+    _stop(queries)
+    return 0
+
+
+def _stop(queries: list[StreamingQuery]) -> None:
+    """Stops between two batches where that comes soon; in the middle of one is safe too, only it is done
+    again."""
+    give_up = time.monotonic() + _GRACE_S
+    for query in queries:
+        while query.isActive and query.status["isTriggerActive"] and time.monotonic() < give_up:
+            time.sleep(0.05)
+        query.stop()
+
+
+def _reason(query: StreamingQuery) -> str:
+    error = query.exception()
+    lines = [line.strip() for line in str(error or "it was stopped").splitlines() if line.strip()]
+    # A Python error inside a batch comes back as a whole traceback; its last line of ours says what happened.
+    ours = [line for line in lines if line.startswith("kakou.errors.")]
+    return (ours or lines)[-1 if ours else 0][:600]
+
+
+def main() -> None:
+    """Entry point: an error that we foresaw is one sentence and exit code 1."""
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    try:
+        code = run(load_settings(), stop)
+    except KakouError as error:
+        print(f"kakou: {error}", file=sys.stderr)
+        code = 1
+    except Exception:
+        # When the supervisor ends the whole group, the JVM may go before our last call to it.
+        if not stop.is_set():
+            raise
+        code = 0
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

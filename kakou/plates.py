@@ -18,15 +18,16 @@ PlateKind = Literal["whole", "masked", "malformed", "none"]
 _PROVINCE = "[" + "".join(PROVINCES) + "]"
 _LETTER = "[A-HJ-NP-Z]"
 _SERIAL = "[A-HJ-NP-Z0-9]"
-# One pattern for Python and for SQL engines (no lookaround, no classes such as \d).
+# One pattern for Python, Java and SQL engines (no lookaround, no classes such as \d).
 WHOLE_PLATE_PATTERN: Final = (
-    f"^{_PROVINCE}{_LETTER}"
+    f"^({_PROVINCE}{_LETTER}"
     f"({_SERIAL}{{5}}|{_SERIAL}{{4}}[挂学警港澳领试超]"  # ordinary; trailer, coach, police and the like
-    f"|[A-HJK][A-HJ-NP-Z0-9][0-9]{{4}}|[0-9]{{5}}[A-HJK])$"  # new energy: small, large
+    f"|[A-HJK]{_SERIAL}[0-9]{{4}}|[0-9]{{5}}[A-HJK])"  # new energy: small, large
+    f"|{_PROVINCE}[SX][0-9]{{4}}应急|使[0-9]{{6}})$"  # fire and rescue; embassy
 )
 _WHOLE = re.compile(WHOLE_PLATE_PATTERN)
-_MASKS = ("*", "?", "＊", "？")
-_NO_PLATE_WORDS: Final[frozenset[str]] = frozenset({"", "-", "无牌", "未识别", "无", "未知", "车牌", "NULL", "null"})
+MASKS: Final = ("*", "?", "＊", "？")
+NO_PLATE_WORDS: Final[frozenset[str]] = frozenset({"", "-", "无牌", "未识别", "无", "未知", "车牌", "NULL", "null"})
 
 
 def kind_of(plate: str) -> PlateKind:
@@ -39,9 +40,9 @@ def kind_of(plate: str) -> PlateKind:
     >>> kind_of("苏C12345"), kind_of("苏CD12345"), kind_of("苏C12***"), kind_of("-"), kind_of("6***")
     ('whole', 'whole', 'masked', 'none', 'malformed')
     """
-    if plate in _NO_PLATE_WORDS:
+    if plate in NO_PLATE_WORDS:
         return "none"
-    if any(mark in plate for mark in _MASKS):
+    if any(mark in plate for mark in MASKS):
         # "苏C12***" hides characters of a real plate; "6***" was never one.
         return "masked" if plate[0] in PROVINCES and len(plate) >= 3 else "malformed"
     return "whole" if _WHOLE.match(plate) else "malformed"

@@ -1,0 +1,1 @@
+"""Carries the pass log into Kafka, each line once."""

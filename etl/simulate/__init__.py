@@ -1,0 +1,1 @@
+"""Replays clean passes as if they happened now."""

@@ -69,6 +69,8 @@ def _airflow(settings: Settings) -> dict[str, str]:
         "core": {
             "executor": "LocalExecutor",
             "parallelism": "2",
+            # Read when the database is made. A training takes three of the four, so two never run at once.
+            "default_pool_task_slot_count": "4",
             "dags_folder": str(PROJECT_ROOT / "dags"),
             "load_examples": "False",
             # Catch-up is off in every DAG, so a fresh stack runs nothing but what is due.

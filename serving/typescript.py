@@ -13,17 +13,17 @@ from serving.problems import InvalidField, Problem
 
 TYPES_FILE: Final[Path] = PROJECT_ROOT / "web" / "src" / "api" / "types.ts"
 _HEAD: Final = "// Written by `python -m serving.typescript` from serving/shapes.py. Do not edit.\n"
-_WORDS: Final = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
+_WORDS: Final = {"integer": "number"}  # the other words are the same in both languages
 
 
 def render() -> str:
     """The text of ``types.ts``: one interface per shape, in the order in which they are written."""
-    models = [
-        model
-        for model in vars(shapes).values()
-        if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == shapes.__name__
-    ]
-    return _HEAD + "".join(_interface(model) for model in (*models, InvalidField, Problem))
+    models: list[type[BaseModel]] = []
+    for model in vars(shapes).values():
+        if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == shapes.__name__:
+            models.append(model)
+    models += [InvalidField, Problem]
+    return _HEAD + "".join(map(_interface, models))
 
 
 def _interface(model: type[BaseModel]) -> str:
@@ -55,7 +55,8 @@ def _type(prop: dict[str, Any]) -> str:
         return f"({inner})[]" if " | " in inner else f"{inner}[]"
     if prop.get("type") == "object":
         return f"Record<string, {_type(prop['additionalProperties'])}>"
-    return _WORDS[prop["type"]]
+    word = str(prop["type"])
+    return _WORDS.get(word, word)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ Only sums and counts go through the endpoint: they can be added over shards, an 
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, desc, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 
 from serving.shapes import NamedValue
 from serving.stores import Endpoint
@@ -76,19 +77,26 @@ class Flow:
     def _by(
         self, column: ColumnElement[Any], now: datetime, hours: int, limit: int | None = None
     ) -> list[NamedValue]:
-        statement = select(column, _SUM).where(_within(now, hours)).group_by(column)
-        statement = statement.order_by(desc(_SUM), column)
-        if limit is not None:
-            statement = statement.limit(limit)
-        return [NamedValue(name=str(name), value=int(n)) for name, n in self._endpoint.rows(statement)]
+        total: Counter[str] = Counter()
+        for wanted in _windows(now, hours):
+            statement = select(column, _SUM).where(*wanted).group_by(column)
+            total.update({str(name): int(n) for name, n in self._endpoint.rows(statement)})
+        largest = sorted(total.items(), key=lambda one: (-one[1], one[0]))
+        return [NamedValue(name=name, value=n) for name, n in largest[:limit]]
 
 
-def _within(now: datetime, hours: int) -> ColumnElement[bool]:
-    """The last ``hours`` hours of the clock, the running one included."""
-    first = now - timedelta(hours=hours - 1)
-    return and_(
-        _F.day >= first.date(),
-        _F.day <= now.date(),
-        or_(_F.day > first.date(), _F.hour >= first.hour),
-        or_(_F.day < now.date(), _F.hour <= now.hour),
-    )
+def _windows(now: datetime, hours: int) -> list[list[ColumnElement[bool]]]:
+    """The last ``hours`` hours of the clock, the running one included, as conditions to be asked one by one.
+
+    In one condition they would need an OR over day and hour, and a sum over shards must not hold one (see
+    ``serving.stores``).
+    """
+    first, today = now - timedelta(hours=hours - 1), now.date()
+    if first.date() == today:
+        return [[_F.day == today, _F.hour >= first.hour, _F.hour <= now.hour]]
+    between = [_F.day > first.date(), _F.day < today]
+    return [
+        [_F.day == first.date(), _F.hour >= first.hour],
+        *([between] if today - first.date() > timedelta(days=1) else []),
+        [_F.day == today, _F.hour <= now.hour],
+    ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import redis
 
-STATUS_KEY: Final = "kakou:flow:status"
+from kakou import redis_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class FlowStatuses:
     def latest(self) -> FlowStatus:
         """The last training's word; an unreadable or absent one is as good as none."""
         try:
-            said: Any = json.loads(str(self._redis.get(STATUS_KEY) or "{}"))
+            said: Any = json.loads(str(self._redis.get(redis_keys.FLOW_STATUS) or "{}"))
         except (redis.RedisError, json.JSONDecodeError):
             return FlowStatus()
         if not isinstance(said, dict):

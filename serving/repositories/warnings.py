@@ -10,6 +10,7 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy import desc, func, select
 
+from kakou import redis_keys
 from serving.problems import StoreDownError
 from serving.shapes import AlertItem, DetectionCounts
 from serving.stores import Endpoint
@@ -17,8 +18,6 @@ from serving.tables import WARNINGS
 
 _LOG = structlog.get_logger("kakou.api")
 _W = WARNINGS.c
-LIST_KEY: Final = "traffic:warnings"
-COUNTS_KEY: Final = "kakou:detection:counts"
 SHOWN_VERDICT: Final = "cloned_plate"
 
 
@@ -36,7 +35,7 @@ class Warnings:
             StoreDownError: neither Redis nor the table can be reached.
         """
         try:
-            bodies = [str(body) for body in self._redis.lrange(LIST_KEY, 0, limit - 1)]
+            bodies = [str(body) for body in self._redis.lrange(redis_keys.WARNINGS, 0, limit - 1)]
         except redis.RedisError:
             bodies = self._from_table(limit)
         return [alert for body in bodies if (alert := _read(body)) is not None]
@@ -44,7 +43,7 @@ class Warnings:
     def counts(self, midnight: datetime) -> DetectionCounts:
         """Counters of the detection stream since it started, and today's warnings."""
         try:
-            raw: dict[str, str] = self._redis.hgetall(COUNTS_KEY)  # type: ignore[assignment]
+            raw: dict[str, str] = self._redis.hgetall(redis_keys.DETECTION_COUNTS)  # type: ignore[assignment]
         except redis.RedisError:
             raw = {}
         return DetectionCounts(

@@ -16,6 +16,7 @@ export class ChartView {
     this.host = host;
     this.chart = init(host, null, { renderer: "canvas" });
     new ResizeObserver(() => {
+      if (!this.hasPlace()) return; // behind the other page; a canvas without area cannot be drawn on
       this.chart.resize();
       this.paint();
     }).observe(host);
@@ -33,9 +34,13 @@ export class ChartView {
     this.paint();
   }
 
+  private hasPlace(): boolean {
+    return this.host.clientWidth > 0 && this.host.clientHeight > 0;
+  }
+
   private paint(): void {
     const { clientWidth, clientHeight } = this.host;
-    if (!this.draw || clientWidth === 0 || clientHeight === 0) return; // hidden behind the other page
+    if (!this.draw || !this.hasPlace()) return;
     const root = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
     const scale = { px: (size: number) => (size * root) / 16 };
     this.chart.setOption(this.draw({ aspect: clientWidth / clientHeight, scale }));

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,3 +127,65 @@ def _summary(report: dict[str, Any]) -> Table:
     for what, count in rows.items():
         table.add_row(what, str(count))
     return table
+
+
+def _stop_on_signals() -> Callable[[], bool]:
+    """True once the process was asked to end; then the loop ends by itself and leaves everything whole."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    return asked.is_set
+
+
+def simulate(
+    rate: Annotated[float, typer.Option(help="Passes per second.")] = 50.0,
+    clones: Annotated[int, typer.Option(help="Planted clones, spread over the run.")] = 0,
+    seconds: Annotated[float | None, typer.Option(help="How long; without it until stopped.")] = None,
+    seed: Annotated[int, typer.Option(help="Chooses whom to clone.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON at the end.")] = False,
+) -> None:
+    """Replay the clean passes as if they happened now, into the pass log (P6).
+
+    Example: kakou simulate --rate 50 --clones 3 --seconds 60
+    """
+    from dataclasses import asdict
+
+    from etl.simulate.runner import Simulated, SimulateParams
+    from etl.simulate.runner import simulate as run_simulation
+
+    settings, stop = load_settings(), _stop_on_signals()
+    params = SimulateParams(rate=rate, clones=clones, seconds=seconds, seed=seed)
+
+    def tell(counts: Simulated) -> None:
+        if not as_json:
+            typer.echo(
+                f"{counts.rows} passes, {counts.planted} clones, {counts.held} held for their way", err=True
+            )
+
+    counts = run_simulation(settings, params, stop, tell, lambda words: typer.echo(words, err=True))
+    if as_json:
+        typer.echo(json.dumps(asdict(counts)))
+    else:
+        typer.echo(f"{counts.rows} passes and {counts.planted} planted clones in {settings.sim_dir}")
+
+
+def ship(
+    once: Annotated[bool, typer.Option("--once", help="End when all that is there is acknowledged.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON at the end.")] = False,
+) -> None:
+    """Carry the pass log into Kafka, each line once, until stopped (P7).
+
+    Example: kakou ship
+    """
+    from dataclasses import asdict
+
+    from etl.ship.runner import ship as run_shipper
+
+    settings, stop = load_settings(), _stop_on_signals()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    counts = run_shipper(settings, stop, once=once)
+    if as_json:
+        typer.echo(json.dumps(asdict(counts)))
+    else:
+        typer.echo(f"{counts.lines} lines shipped, {counts.known} were there already")

@@ -17,7 +17,7 @@ from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.topology import Topology, load_topology
 from sql.migrate import WRITER_RIGHTS, create_account, grant_reader, take_lock
-from sql.spider import gate_key, placeholder, quote, read_values, sharded_table, single_table
+from sql.spider import gate_key, placeholder, quote, read_partitions, sharded_table, single_table
 from sql.views import create_views
 
 LOCK: Final = "kakou_endpoint"
@@ -80,16 +80,15 @@ def is_mycat(connection: Any) -> bool:
 
 
 def rendered_gates(cursor: Any, topology: Topology) -> set[str]:
-    """The gates in the partitions of every sharded table; empty where the endpoint was not built yet."""
-    cursor.execute(
-        "SELECT table_name, partition_description FROM information_schema.partitions "
-        "WHERE table_schema = %s AND table_name IN %s AND partition_name IS NOT NULL",
-        (topology.schema, topology.sharded),
-    )
-    found: dict[str, set[str]] = {table: set() for table in topology.sharded}
-    for table, description in cursor.fetchall():
-        found[table].update(read_values(description))
-    return set.intersection(*found.values()) - {placeholder(node.name) for node in topology.nodes}
+    """The gates in the partitions of every sharded table; empty where the endpoint was not built yet.
+
+    Read from SHOW CREATE TABLE: information_schema asks the nodes, and answers nothing while one is away.
+    """
+    present = _present(cursor)
+    if not present.issuperset(topology.sharded):
+        return set()
+    found = [set(read_partitions(_show_create(cursor, table))) for table in topology.sharded]
+    return set.intersection(*found) - {placeholder(node.name) for node in topology.nodes}
 
 
 def gates_on_nodes(settings: Settings, topology: Topology) -> set[str]:
@@ -149,8 +148,7 @@ def _create_beside(cursor: Any, table: str, statement: str) -> None:
 
 
 def _swap(cursor: Any, tables: Iterable[str]) -> None:
-    cursor.execute("SHOW TABLES")
-    present = {row[0] for row in cursor.fetchall()}
+    present = _present(cursor)
     pairs = []
     for table in tables:
         if table in present:
@@ -190,6 +188,11 @@ def _servers(settings: Settings, topology: Topology, password: str | None = None
         f"USER 'kakou_writer', PASSWORD {quote(shown)})"
         for node in topology.nodes
     ]
+
+
+def _present(cursor: Any) -> set[str]:
+    cursor.execute("SHOW TABLES")
+    return {str(row[0]) for row in cursor.fetchall()}
 
 
 def _show_create(cursor: Any, table: str) -> str:

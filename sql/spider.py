@@ -15,7 +15,8 @@ from typing import Final
 from kakou.sharding import Ring
 
 _UNIQUE_KEY = re.compile(r"^(\s*(?:PRIMARY|UNIQUE) KEY .*)\)(,?)$", re.MULTILINE)
-_LITERAL = re.compile(r"'((?:[^'\\]|''|\\.)*)'|_\w+ 0x([0-9a-fA-F]*)")
+_LITERAL = re.compile(r"'((?:[^'\\]|''|\\.)*)'|_\w+ 0x([0-9a-fA-F]*)", re.DOTALL)
+_VALUES = re.compile(r"VALUES IN \(((?:'(?:[^'\\]|''|\\.)*'|_\w+ 0x[0-9a-fA-F]*|[,\s])*)\)", re.DOTALL)
 _ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "Z": "\x1a", "b": "\b"}
 _UNESCAPE = re.compile(r"\\(.)|''", re.DOTALL)
 
@@ -95,15 +96,21 @@ def _partitions(ring: Ring, gates: Iterable[str], remote: str) -> str:
     )
 
 
-def read_values(description: str) -> list[str]:
-    """The values of a partition, from PARTITION_DESCRIPTION of information_schema.
+def read_partitions(show_create: str) -> list[str]:
+    """The values of all partitions, from SHOW CREATE TABLE.
 
-    >>> read_values("'it''s',_utf8mb4 0xe58da1")
+    >>> read_partitions("PARTITION BY LIST (PARTITION `a` VALUES IN ('it''s',_utf8mb4 0xe58da1) ...)")
     ["it's", '卡']
     """
+    partitions = show_create.partition("PARTITION BY")[2]
+    return [value for match in _VALUES.finditer(partitions) for value in read_values(match[1])]
+
+
+def read_values(listed: str) -> list[str]:
+    """The values of one partition: literals, and hexadecimal where a value is not ASCII."""
     return [
         bytes.fromhex(match[2]).decode() if match[2] is not None else _UNESCAPE.sub(_unescaped, match[1])
-        for match in _LITERAL.finditer(description)
+        for match in _LITERAL.finditer(listed)
     ]
 
 

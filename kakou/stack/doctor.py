@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 import psutil
@@ -64,7 +65,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         "Run `make install` or `apt-get install fonts-noto-cjk`; without it the screen shows boxes.",
     )
     node = node_bin()
-    yield _finding("node", f"{node_version(str(node / 'node'))} in {node}" if node else None, _INSTALL)
+    yield _finding("node", _node(node) if node else None, _INSTALL)
     yield _lock()
     yield _finding("servers", str(debian_root(settings)) if debian_ready(settings) else None, _INSTALL)
     for name in JAR_SETS:
@@ -73,6 +74,11 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _disk(settings)
     yield _memory()
     yield _secrets(settings)
+
+
+def _node(folder: Path) -> str:
+    major, minor = node_version(str(folder / "node"))
+    return f"{major}.{minor} in {folder}"
 
 
 def _lock() -> Finding:

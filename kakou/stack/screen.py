@@ -16,7 +16,7 @@ from kakou.errors import InstallError
 from kakou.settings import PROJECT_ROOT
 from kakou.stack.steps import only_one, run_step
 
-LEAST_NODE: Final = 20
+NEEDED_NODE: Final = "node 20.19, 22.12 or later"
 _WEB: Final = PROJECT_ROOT / "web"
 _MODULES: Final = _WEB / "node_modules"
 _NOT_SOURCES: Final = {"node_modules", "dist"}
@@ -29,16 +29,25 @@ def node_bin() -> Path | None:
         one for one in os.environ.get("PATH", "").split(os.pathsep) if Path(one) != beside
     )
     for program in (shutil.which("node", path=system), shutil.which("node", path=str(beside))):
-        if program and node_version(program) >= LEAST_NODE and (Path(program).parent / "npm").exists():
+        if program and node_fits(node_version(program)) and (Path(program).parent / "npm").exists():
             return Path(program).parent
     return None
 
 
-def node_version(program: str) -> int:
-    """Major version; 0 where it does not say."""
+def node_version(program: str) -> tuple[int, int]:
+    """Major and minor version; (0, 0) where it does not say."""
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.match(r"v(\d+)\.", said)
-    return int(found.group(1)) if found else 0
+    found = re.match(r"v(\d+)\.(\d+)", said)
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+
+
+def node_fits(version: tuple[int, int]) -> bool:
+    """Whether the bundler runs on it.
+
+    >>> [node_fits(one) for one in ((18, 20), (20, 18), (20, 19), (22, 11), (22, 12), (24, 0))]
+    [False, False, True, False, True, True]
+    """
+    return (20, 19) <= version < (21, 0) or version >= (22, 12)
 
 
 def _sources() -> Iterator[Path]:
@@ -77,9 +86,7 @@ def build_screen() -> None:
             return
         folder = node_bin()
         if folder is None:
-            raise InstallError(
-                f"node {LEAST_NODE} or later is missing. Run `make install` to get it from PyPI."
-            )
+            raise InstallError(f"{NEEDED_NODE} is missing. Run `make install` to get it from PyPI.")
         env = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}", "CI": "1"}
         lock = _hash(iter([_WEB / "package.json", _WEB / "package-lock.json"]))
         if not _is(_MODULES / ".kakou-lock", lock):

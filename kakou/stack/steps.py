@@ -24,24 +24,25 @@ def run_step(
     mend: str,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    stdin: str = "",
 ) -> str:
     """Runs ``argv`` to its end and returns its stdout.
 
     Args:
         what: what failed, as the start of a sentence, for example ``Java could not be installed``.
         mend: what the reader can do, as a sentence of its own.
+        stdin: what the program reads; it never waits for a terminal.
 
     Raises:
         InstallError: the program is missing or ended with an error.
         DiskFullError: the program says that no room is left.
     """
     try:
-        # Programs that look for a terminal would wait for an answer that nobody gives.
         done = subprocess.run(
             [str(one) for one in argv],
             cwd=cwd,
             env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             errors="replace",

@@ -174,6 +174,12 @@ def _argument(text: str) -> str:
     return '"' + _quoted(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def _value(text: str) -> str:
+    """One value of an environment; supervisor knows no escapes there, so the text chooses the quotes."""
+    mark = "'" if '"' in text else '"'
+    return f"{mark}{_quoted(text)}{mark}"
+
+
 def _configuration(settings: Settings, services: Iterable[Service], socket: Path) -> str:
     run, log = settings.run_dir, settings.log_dir
     sections: dict[str, dict[str, object]] = {
@@ -215,13 +221,13 @@ def _program(settings: Settings, service: Service) -> dict[str, object]:
         "stopasgroup": "true",
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": log_file(settings, service.name),
+        "stdout_logfile": _quoted(str(log_file(settings, service.name))),  # expanded twice
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": 5,
     }
     extra = service.environment(settings)
     if extra:
-        values["environment"] = ",".join(f"{key}={_argument(value)}" for key, value in extra.items())
+        values["environment"] = ",".join(f"{key}={_value(value)}" for key, value in extra.items())
     return values
 
 

@@ -21,6 +21,19 @@ from kakou.stack.steps import run_step
 _NODE = 1
 
 
+def _property(path: Path) -> str:
+    """A path as a value of a Java properties file, which is read as Latin-1."""
+    return "".join(
+        one if one.isascii() and one != "\\" else "".join(f"\\u{unit:04x}" for unit in _utf16(one))
+        for one in str(path)
+    )
+
+
+def _utf16(character: str) -> tuple[int, ...]:
+    data = character.encode("utf-16-be")
+    return tuple(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
+
+
 def _properties(settings: Settings, data: Path) -> str:
     password = secret(settings, "kafka").get_secret_value()
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -42,7 +55,7 @@ def _properties(settings: Settings, data: Path) -> str:
             "sasl.mechanism.controller.protocol=PLAIN",
             f"listener.name.client.plain.sasl.jaas.config={jaas}",
             f"listener.name.controller.plain.sasl.jaas.config={jaas}",
-            f"log.dirs={data}",
+            f"log.dirs={_property(data)}",
             "offsets.topic.replication.factor=1",
             "offsets.topic.num.partitions=4",
             "transaction.state.log.replication.factor=1",
@@ -69,7 +82,7 @@ def _java(settings: Settings, *arguments: str | Path) -> list[str]:
         "-Xmx384m",
         "-XX:+UseSerialGC",
         "-Djava.net.preferIPv4Stack=true",
-        f"-Dlog4j2.configurationFile={settings.run_dir / 'log4j2-kafka.xml'}",
+        f"-Dlog4j2.configurationFile={(settings.run_dir / 'log4j2-kafka.xml').as_uri()}",
         "-cp",
         f"{jars_dir(settings, 'kafka')}/*",
         *map(str, arguments),

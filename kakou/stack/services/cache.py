@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from kakou.connections import redis_client
 from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.stack.debian import debian_root, library_path
 from kakou.stack.rendering import write_private
 from kakou.stack.service import Service
+
+
+def _quoted(path: Path) -> str:
+    """A path as one word of Redis's configuration."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _prepare(settings: Settings) -> None:
@@ -18,11 +25,12 @@ def _prepare(settings: Settings) -> None:
         f"port {settings.port('redis')}",
         "protected-mode yes",
         f"requirepass {secret(settings, 'redis').get_secret_value()}",
-        f"dir {data}",
+        f"dir {_quoted(data)}",
         "appendonly yes",
         "maxmemory 256mb",
         "maxmemory-policy noeviction",  # a warning must not vanish silently; the writer is told instead
         "daemonize no",
+        "set-proc-title no",  # a title overwrites the environment, and with it the marker (leftovers.py)
         "supervised no",
         "save 300 100",
         "",

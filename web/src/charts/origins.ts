@@ -15,6 +15,18 @@ export function homeShare(provinces: readonly NamedValue[]): { name: string; sha
   return first && total > 0 ? { name: first.name, share: first.value / total } : null;
 }
 
+const SMALLEST_SHARE = 0.008;
+const MOST = 10;
+
+/** Provinces too small to be read are shown as one. */
+export function grouped(provinces: readonly NamedValue[]): NamedValue[] {
+  const total = sum(provinces);
+  const seen = provinces.filter((province) => province.value > 0);
+  const large = seen.filter((province, rank) => rank < MOST && province.value / total >= SMALLEST_SHARE);
+  const rest = seen.slice(large.length);
+  return rest.length > 1 ? [...large, { name: `其他 ${rest.length}`, value: sum(rest) }] : seen;
+}
+
 export function transformProps({ provinces, scale }: OriginsProps) {
   const total = sum(provinces);
   return {
@@ -42,14 +54,12 @@ export function transformProps({ provinces, scale }: OriginsProps) {
             `${point.name}\n${percent(point.data.passes / (total || 1))}`,
         },
         itemStyle: { borderColor: COLOUR.panel, borderWidth: 1, gapWidth: 2, borderRadius: 2 },
-        data: provinces
-          .filter((province) => province.value > 0)
-          .map((province, rank) => ({
-            name: province.name,
-            value: Math.sqrt(province.value),
-            passes: province.value,
-            itemStyle: { color: province.name === "未知" ? "#3a4a66" : shade(rank) },
-          })),
+        data: grouped(provinces).map((province, rank) => ({
+          name: province.name,
+          value: Math.sqrt(province.value),
+          passes: province.value,
+          itemStyle: { color: /^(未知|其他)/.test(province.name) ? "#3a4a66" : shade(rank) },
+        })),
       },
     ],
   };

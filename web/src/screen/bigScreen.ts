@@ -145,7 +145,7 @@ export class BigScreen {
     const newest = alerts[0]?.alert_id !== this.alerts[0]?.alert_id;
     this.alerts = alerts;
     this.live.holds(alerts.length > 0);
-    this.warningList.show(alerts);
+    this.warningList.show(alerts, this.clock.text(Date.now()).slice(0, 10));
     if (newest) this.paintMap();
   }
 

@@ -55,6 +55,9 @@ export class Figures {
     this.set("recent", count(flow.last_5_min));
     this.set("rate", decimal(flow.per_second, flow.per_second < 10 ? 2 : 1));
     this.set("observed", percent(flow.observed_share));
+    // The API may be well while nothing arrives: a live zero must not look like an empty road.
+    const quiet = flow.last_5_min === 0 && flow.today > 0;
+    this.unit("recent", quiet ? "无新数据 nothing arrives" : FIGURES.recent.unit, quiet);
   }
 
   showDetection(counts: DetectionCounts): void {
@@ -73,6 +76,13 @@ export class Figures {
   private set(name: Name, text: string): void {
     const value = this.values.get(name);
     if (value && value.textContent !== text) value.textContent = text;
+  }
+
+  private unit(name: Name, text: string, alarming: boolean): void {
+    const unit = this.tiles.get(name)?.querySelector(".figure-unit");
+    if (!unit) return;
+    unit.textContent = text;
+    unit.classList.toggle("is-alarming", alarming);
   }
 
   private mark(names: readonly Name[], state: Freshness): void {

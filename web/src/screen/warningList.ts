@@ -2,7 +2,7 @@
 import type { AlertItem } from "../api/types.ts";
 import { plateColour, spaced } from "../words/plates.ts";
 import { count, percent } from "../words/numbers.ts";
-import { clockOf, spanZh } from "../words/time.ts";
+import { clockOf, moment, spanZh } from "../words/time.ts";
 import { shortName, type GateNames } from "../words/gates.ts";
 import { el } from "./dom.ts";
 
@@ -13,6 +13,7 @@ export class WarningList {
   private seen: ReadonlySet<string> | null = null;
   private names: GateNames = new Map();
   private shown: readonly AlertItem[] = [];
+  private today = "";
 
   /** Gates may become known after the first warnings. */
   callGates(names: GateNames): void {
@@ -20,7 +21,9 @@ export class WarningList {
     this.render(new Set());
   }
 
-  show(alerts: readonly AlertItem[]): void {
+  /** `today` is the platform's date; times of another day are written with theirs. */
+  show(alerts: readonly AlertItem[], today: string): void {
+    this.today = today;
     const seen = this.seen;
     // On the first answer nothing is new: it only was not looked at yet.
     const fresh = new Set(seen ? alerts.filter((one) => !seen.has(one.alert_id)).map((one) => one.alert_id) : []);
@@ -47,7 +50,7 @@ export class WarningList {
         el("span", { class: `plate plate-${plateColour(alert.hphm, alert.hpzl)}` }, spaced(alert.hphm)),
         el("span", { class: "warning-severity" }, withdrawn ? "已撤销 withdrawn" : SEVERITY[alert.severity]),
         el("span", { class: "warning-confidence", title: "置信度 confidence" }, `置信 ${percent(alert.confidence, 0)}`),
-        el("time", { class: "warning-time" }, clockOf(alert.detected_at)),
+        el("time", { class: "warning-time" }, moment(alert.detected_at, this.today)),
       ),
       el(
         "div",

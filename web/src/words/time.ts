@@ -10,6 +10,11 @@ export function dayOf(stamp: string): string {
   return stamp.slice(5, 10);
 }
 
+/** The time of day, with the date before it if it is not `today` (`2024-01-15`). */
+export function moment(stamp: string, today: string): string {
+  return stamp.startsWith(today) ? clockOf(stamp) : `${dayOf(stamp)} ${clockOf(stamp)}`;
+}
+
 /** The hour of an API time, whatever zone the browser is in. */
 export function hourOf(stamp: string): number {
   return Number(stamp.slice(11, 13));

@@ -15,7 +15,8 @@ class EtlParams:
     """What a user may choose.
 
     Attributes:
-        replicate: ``12-17:18-21`` copies days 12–17 of each month onto its missing days 18–21; ``None`` makes up nothing.
+        replicate: ``12-17:18-21`` copies days 12–17 of each month onto its missing days 18–21; ``None``
+            makes up nothing.
         imputation_confidence: a model fills a missing field only where it is at least this sure (0–1).
         max_reject_share: more failing rows than this share end the run with ``BadInputError``.
     """

@@ -1,7 +1,7 @@
 """The batch steps P1–P5, each a function that Airflow, the command line and the tests call alike.
 
-Every step reads what the earlier one wrote below ``out``, writes its own artefacts under temporary names and renames
-them at the end. So a step can be killed and run again, and two runs at once end with the same bytes.
+Every step reads what the earlier one wrote below ``out``, writes its own artefacts under temporary names and
+renames them at the end. So a step can be killed and run again, and two runs at once end with the same bytes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ POOL_FROM_BYTES: Final = 64 << 20
 def read_file(raw: Path, name: str, out: Path, params: EtlParams) -> Part:
     """Reads one raw file into its part; nothing to do if the part is there already.
 
-    A file or row that cannot be understood never raises: it lies under ``out/rejected`` with reason and place.
+    A file or row that cannot be understood never raises: it lies under ``out/rejected`` with reason and
+    place.
     """
     del params  # reading has no choices yet; the signature is the one of every step
     return read_part(raw, name, out)
@@ -66,7 +67,8 @@ def merge(raw: Path, out: Path, params: EtlParams) -> dict[str, Any]:
     with engine(out) as con:
         files = [str(out / "parts" / table) for _, table in read]
         rows = con.sql(
-            f"SELECT * EXCLUDE (file_index), file_index AS FILE FROM (SELECT *, file_index FROM read_parquet({files}))"
+            "SELECT * EXCLUDE (file_index), file_index AS FILE "
+            f"FROM (SELECT *, file_index FROM read_parquet({files}))"
         )
         passes = merging.good_passes(rows)
         merging.repeated_ids(passes).create("repeated")
@@ -103,7 +105,8 @@ def profile(out: Path, params: EtlParams) -> dict[str, int]:
 
 
 def standardise(out: Path, params: EtlParams) -> dict[str, int]:
-    """Long names → codenames: ``merged_data_standardized``, ``kkmc_dimension.csv``, ``gate_proposals.json``."""
+    """Long names → codenames: ``merged_data_standardized``, ``kkmc_dimension.csv``,
+    ``gate_proposals.json``."""
     del params
     with engine(out) as con:
         passes = open_artefact(con, out, MERGED)
@@ -151,7 +154,8 @@ def clean(out: Path, params: EtlParams) -> dict[str, Any]:
 
 
 def expand(out: Path, params: EtlParams) -> dict[str, Any]:
-    """Adds the four derived fields → ``master_data_expanded``, and writes ``report.json``, which it returns."""
+    """Adds the four derived fields → ``master_data_expanded``, and writes ``report.json``, which it
+    returns."""
     del params
     with engine(out) as con:
         passes = open_artefact(con, out, CLEANED)
@@ -204,7 +208,8 @@ def _read_all(raw: Path, names: Sequence[str], out: Path, params: EtlParams, tel
             read_file(raw, name, out, params)
             tell("read", done, len(names))
         return
-    # Decoding is single-threaded, so files are read side by side; a fresh process each, as the engine may not be forked.
+    # Decoding is single-threaded, so files are read side by side; a fresh process each, as the engine may
+    # not be forked.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         # Largest first, so that no long file is left to the end.
         ordered = sorted(names, key=lambda name: -(raw / name).stat().st_size)

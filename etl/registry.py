@@ -1,7 +1,7 @@
 """The gate registry: which spellings name one gate, and what is known about it.
 
-A spelling that is not in the registry gets a *proposed* codename of its own. It is never taken for a known gate
-because it looks alike: ``K10`` and ``K01`` are two roadsides. A person decides and adds the alias.
+A spelling that is not in the registry gets a *proposed* codename of its own. It is never taken for a known
+gate because it looks alike: ``K10`` and ``K01`` are two roadsides. A person decides and adds the alias.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _PLACE = re.compile(r"[\u4e00-\u9fff]{1,3}?[省市县区]")
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One roadside gate; ``lon`` and ``lat`` are None where nobody knows them, ``proposed`` if no person confirmed it."""
+    """One roadside gate; ``lon`` and ``lat`` are None where nobody knows them, ``proposed`` if no person
+    confirmed it."""
 
     kkmc: str
     name: str
@@ -60,7 +61,8 @@ def known_gates() -> tuple[Gate, ...]:
 def resolve(spellings: Iterable[tuple[str, str]]) -> dict[str, Gate]:
     """Maps each (spelling, district) to its gate: a known one by exact alias, else a proposed one.
 
-    The answer depends on the set of spellings only, not on their order. Two unknown spellings always get two gates.
+    The answer depends on the set of spellings only, not on their order. Two unknown spellings always get two
+    gates.
     """
     by_alias = {alias: gate for gate in known_gates() for alias in gate.aliases}
     by_code = {gate.kkmc: gate for gate in known_gates()}
@@ -95,8 +97,8 @@ def propose(spelling: str, district: str, taken: set[str]) -> Gate:
     )
     boundary = next((word for word in ("省际", "市际") if word in spelling), "")
     return Gate(
-        code, spelling, (spelling,), district, road, f"K{stake.group(1)}" if stake else "", boundary, None, None,
-        proposed=True, looks_like=alike[0] if alike else "",
+        code, spelling, (spelling,), district, road, f"K{stake.group(1)}" if stake else "", boundary,
+        lon=None, lat=None, proposed=True, looks_like=alike[0] if alike else "",
     )  # fmt: skip
 
 

@@ -31,7 +31,8 @@ def copies_of(parts: Sequence[Part]) -> dict[str, str]:
 def merge_counts(parts: Sequence[Part], kept: int) -> dict[str, Any]:
     """The report's counts of reading and merging.
 
-    ``rows_read = rows_kept + rows_duplicate + rejected rows``; a reason that begins with ``file_`` counts files.
+    ``rows_read = rows_kept + rows_duplicate + rejected rows``; a reason that begins with ``file_`` counts
+    files.
     """
     copies = copies_of(parts)
     rejected: Counter[str] = Counter()

@@ -27,15 +27,17 @@ WHOLE_PLATE_PATTERN: Final = (
 )
 _WHOLE = re.compile(WHOLE_PLATE_PATTERN)
 MASKS: Final = ("*", "?", "＊", "？")
-NO_PLATE_WORDS: Final[frozenset[str]] = frozenset({"", "-", "无牌", "未识别", "无", "未知", "车牌", "NULL", "null"})
+NO_PLATE_WORDS: Final[frozenset[str]] = frozenset(
+    {"", "-", "无牌", "未识别", "无", "未知", "车牌", "NULL", "null"}
+)
 
 
 def kind_of(plate: str) -> PlateKind:
     """Says what a written plate can stand for.
 
     Returns:
-        ``whole`` one vehicle; ``masked`` some characters are hidden; ``none`` no plate was read; ``malformed``
-        anything else.
+        ``whole`` one vehicle; ``masked`` some characters are hidden; ``none`` no plate was read;
+        ``malformed`` anything else.
 
     >>> kind_of("苏C12345"), kind_of("苏CD12345"), kind_of("苏C12***"), kind_of("-"), kind_of("6***")
     ('whole', 'whole', 'masked', 'none', 'malformed')

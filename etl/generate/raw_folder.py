@@ -1,4 +1,5 @@
-"""Lays the raw folder out as the real one lies: which day is in which file, in which dialect, with which fault."""
+"""Lays the raw folder out as the real one lies: which day is in which file, in which dialect, with which
+fault."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ from kakou.fields import MISSING
 
 CSV_HEADER: Final = ("GCXH", "XZQHMC", "KKMC", "FXLX", "GCSJ", "HPZL", "HP", "CLPPXH")
 XLSX_HEADER: Final = (
-    "'G'||GCXH", "XZQHMC", "KKMC", "FXLX", "TO_CHAR(GCSJ,'YYYY-MM-DDHH24:M", "HPZL", "SUBSTR(HPHM,0,4)||'***'", "CLPPXH",
+    "'G'||GCXH", "XZQHMC", "KKMC", "FXLX",
+    "TO_CHAR(GCSJ,'YYYY-MM-DDHH24:M", "HPZL", "SUBSTR(HPHM,0,4)||'***'", "CLPPXH",
 )  # fmt: skip
 FIRST_ID: Final = 320_300_108_874_990_000
 XLSX_MOST_ROWS: Final = (
@@ -113,8 +115,8 @@ def _rows(passes: Passes, file: RawFile) -> NDArray[np.int64]:
 
 
 def _columns(
-    profile: TrafficProfile, passes: Passes, vehicles: Vehicles, ids: NDArray[np.int64], rows: NDArray[np.int64],
-    masked: bool, rng: np.random.Generator,
+    profile: TrafficProfile, passes: Passes, vehicles: Vehicles, ids: NDArray[np.int64],
+    rows: NDArray[np.int64], masked: bool, rng: np.random.Generator,
 ) -> list[NDArray[Any]]:  # fmt: skip
     """The eight columns of ``rows``, the fifth as seconds since 1970."""
     gate, vehicle = passes.gate[rows], passes.vehicle[rows]

@@ -1,7 +1,7 @@
 """Who passes which gate when: commuters, through traffic and local vehicles, none faster than a road allows.
 
-Only commuters and through traffic see more than one gate, and each of their trips begins at the gate where the one
-before ended; so every two consecutive passes of a vehicle at different gates are one honest trip.
+Only commuters and through traffic see more than one gate, and each of their trips begins at the gate where
+the one before ended; so every two consecutive passes of a vehicle at different gates are one honest trip.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Passes:
 
 def midnight(day: date) -> int:
     """Seconds since 1970 of local midnight, as if local time were UTC."""
-    return int((datetime.combine(day, time()) - datetime(1970, 1, 1)).total_seconds())  # noqa: DTZ001
+    return int((datetime.combine(day, time()) - datetime(1970, 1, 1)).total_seconds())
 
 
 def make_passes(
@@ -83,7 +83,8 @@ def _pairs(profile: TrafficProfile) -> tuple[IntArray, NDArray[np.float64]]:
 
 def _duration(profile: TrafficProfile, a: IntArray, b: IntArray, rng: np.random.Generator) -> IntArray:
     slack = np.minimum(rng.exponential(SLACK_MEAN, len(a)), SLACK_MAX)
-    return np.ceil(profile.least_seconds[a, b] * (1 + slack)).astype(np.int64)
+    seconds: IntArray = np.ceil(profile.least_seconds[a, b] * (1 + slack)).astype(np.int64)
+    return seconds
 
 
 def _departure(
@@ -99,7 +100,8 @@ def _departure(
     chance = profile.flow[weekend, a] * np.take_along_axis(profile.flow[weekend, b], arrival, axis=1) + 1e-6
     chance = chance[:, list(hours)].cumsum(axis=1)
     drawn = (rng.random(len(a))[:, None] * chance[:, -1:] > chance).sum(axis=1)
-    return (hours.start + drawn) * 3600 + rng.integers(0, 3600, len(a))
+    seconds: IntArray = (hours.start + drawn) * 3600 + rng.integers(0, 3600, len(a))
+    return seconds
 
 
 def _commutes(

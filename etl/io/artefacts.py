@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from etl.io.atomic import draft_of
-from etl.io.engine import literal
+from etl.steps.sql_text import literal
 from kakou.errors import BadInputError
 from kakou.fields import ORIGIN_COLUMNS
 
@@ -39,13 +39,14 @@ def open_artefact(con: duckdb.DuckDBPyConnection, out: Path, name: str) -> duckd
 def write_artefact(
     con: duckdb.DuckDBPyConnection, passes: duckdb.DuckDBPyRelation, out: Path, name: str
 ) -> int:
-    """Writes ``name.parquet`` with all columns and ``name.csv`` with the contract's; returns the number of rows."""
+    """Writes ``name.parquet`` with all columns and ``name.csv`` with the contract's; returns the number of
+    rows."""
     with draft_of(parquet_of(out, name)) as parquet, draft_of(out / f"{name}.csv") as text:
         target, source = literal(str(parquet)), f"read_parquet({literal(str(parquet))})"
         passes.query("passes", f"COPY passes TO {target} (FORMAT parquet, COMPRESSION snappy)")
         rows, unsorted = con.execute(
-            "SELECT count(*), count(*) FILTER (WHERE GCSJ < before_time OR (GCSJ = before_time AND GCXH < before_id)) "
-            f"FROM (SELECT GCSJ, GCXH, lag(GCSJ) OVER () AS before_time, lag(GCXH) OVER () AS before_id FROM {source})"
+            "SELECT count(*), count(*) FILTER (WHERE GCSJ < t OR (GCSJ = t AND GCXH < id)) "
+            f"FROM (SELECT GCSJ, GCXH, lag(GCSJ) OVER () AS t, lag(GCXH) OVER () AS id FROM {source})"
         ).fetchall()[0]
         if unsorted:
             # A join that spilled to disk may have mixed the rows; the contract says sorted.

@@ -1,7 +1,8 @@
 """Finds how a text file is encoded by reading all of it, and hands it on as UTF-8.
 
-The order is: a byte-order mark, strict UTF-8, else GB18030. A guess from a sample would be wrong for a file whose
-first Chinese character stands far down. In GB18030 nearly every byte sequence is *something*, so it comes last.
+The order is: a byte-order mark, strict UTF-8, else GB18030. A guess from a sample would be wrong for a file
+whose first Chinese character stands far down. In GB18030 nearly every byte sequence is *something*, so it
+comes last.
 """
 
 from __future__ import annotations

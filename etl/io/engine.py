@@ -1,4 +1,5 @@
-"""The DuckDB that the batch steps run in: bounded memory, its spill below the output folder, nothing fetched."""
+"""The DuckDB that the batch steps run in: bounded memory, its spill below the output folder, nothing
+fetched."""
 
 from __future__ import annotations
 
@@ -54,12 +55,3 @@ def engine(
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
-
-
-def literal(text: str) -> str:
-    """SQL literal of a text.
-
-    >>> literal("it's")
-    "'it''s'"
-    """
-    return "'" + text.replace("'", "''") + "'"

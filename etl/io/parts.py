@@ -1,4 +1,5 @@
-"""One raw file → its part: typed rows in Parquet, the refused ones beside them, and a note on how it was read."""
+"""One raw file → its part: typed rows in Parquet, the refused ones beside them, and a note on how it was
+read."""
 
 from __future__ import annotations
 
@@ -13,9 +14,10 @@ from typing import Any, Final
 import duckdb
 
 from etl.io.atomic import draft_of, write_json
-from etl.io.engine import engine, literal
+from etl.io.engine import engine
 from etl.io.tables import SUFFIXES, RawTable, UnreadableFileError, open_tables, refused_lines
 from etl.steps.normalise import normalise
+from etl.steps.sql_text import literal
 from kakou.errors import RawFolderError
 from kakou.fields import FIELDS_8
 
@@ -159,8 +161,9 @@ def _renumber(con: duckdb.DuckDBPyConnection, draft: Path, lines: list[int]) -> 
     steps = ", ".join(f"({since}, {shift})" for since, shift in shifts.items())
     source = literal(str(draft))
     con.execute(
-        f"COPY (SELECT t.* REPLACE (CAST(t.ROW + coalesce(s.shift, 0) AS INTEGER) AS ROW) FROM read_parquet({source}) t "
-        f"ASOF LEFT JOIN (VALUES {steps}) s(since, shift) ON t.ROW >= s.since ORDER BY t.ROW) "
+        "COPY (SELECT t.* REPLACE (CAST(t.ROW + coalesce(s.shift, 0) AS INTEGER) AS ROW) "
+        f"FROM read_parquet({source}) t ASOF LEFT JOIN (VALUES {steps}) s(since, shift) "
+        "ON t.ROW >= s.since ORDER BY t.ROW) "
         f"TO {literal(str(second))} (FORMAT parquet, COMPRESSION snappy)"
     )
     second.replace(draft)

@@ -18,7 +18,8 @@ LEAST_FREE_BYTES: Final = 256 << 20
 
 
 def log_files(path: Path) -> list[Path]:
-    """The log and its rotated fellows that exist, oldest first: ``passes.log.2``, ``passes.log.1``, ``passes.log``."""
+    """The log and its rotated fellows that exist, oldest first: ``passes.log.2``, ``passes.log.1``,
+    ``passes.log``."""
     rotated = [path.with_name(f"{path.name}.{n}") for n in range(KEEP, 0, -1)]
     return [one for one in (*rotated, path) if one.exists()]
 
@@ -26,8 +27,8 @@ def log_files(path: Path) -> list[Path]:
 class PassLog:
     """Appends lines to ``passes.log``. One writer at a time; readers follow by inode.
 
-    A batch of lines is written with one call and is either whole in the file or not there: after a failed write the
-    file is cut back to its last line end.
+    A batch of lines is written with one call and is either whole in the file or not there: after a failed
+    write the file is cut back to its last line end.
     """
 
     def __init__(
@@ -37,6 +38,8 @@ class PassLog:
         self._cap, self._least_free = cap_bytes, least_free
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = -1
+        self._size = 0
+        self._day = date.min
         self._open()
 
     @property
@@ -81,8 +84,8 @@ class PassLog:
     def _full(self) -> DiskFullError:
         need = self._least_free >> 20
         return DiskFullError(
-            f"Less than {need} MB is free under {self.path.parent}, so the simulation stopped; the log is whole. "
-            "Free some room and start it again."
+            f"Less than {need} MB is free under {self.path.parent}, so the simulation stopped; the log is "
+            "whole. Free some room and start it again."
         )
 
     def _open(self) -> None:

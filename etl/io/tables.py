@@ -13,8 +13,8 @@ import fastexcel
 import pyarrow as pa
 
 from etl.io.encoding import as_utf8
-from etl.io.engine import literal
 from etl.steps.header import map_columns
+from etl.steps.sql_text import literal
 
 DELIMITERS: Final = ",\t;|"
 SUFFIXES: Final = (".csv", ".xlsx", ".xls", ".txt")
@@ -80,7 +80,8 @@ def _delimited(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Raw
     columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(len(names)))
     rows = con.sql(
         f"SELECT row_number() OVER () + {int(has_header)} AS rn, * FROM read_csv({literal(str(text.path))}, "
-        f"header={str(has_header).lower()}, auto_detect=false, columns={{{columns}}}, delim={literal(delimiter)}, "
+        f"header={str(has_header).lower()}, auto_detect=false, columns={{{columns}}}, "
+        f"delim={literal(delimiter)}, "
         "quote='\"', escape='\"', nullstr='', ignore_errors=true, store_rejects=true, rejects_limit=0, "
         f"max_line_size={LONGEST_LINE})"
     )
@@ -89,7 +90,8 @@ def _delimited(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Raw
 
 
 def refused_lines(con: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:
-    """The lines of the table just read that have another number of columns or broken quotes: row, reason, text."""
+    """The lines of the table just read that have another number of columns or broken quotes: row, reason,
+    text."""
     rows = con.execute(
         "SELECT line, min(error_type), any_value(csv_line) FROM reject_errors GROUP BY line ORDER BY line"
     ).fetchall()

@@ -1,7 +1,7 @@
 """Writes a plain XLSX of text cells, quickly: a few hundred thousand cells a second.
 
-openpyxl takes minutes for a month of passes; what we need is one table of text, shared strings and an empty second
-sheet, as the real export has them.
+openpyxl takes minutes for a month of passes; what we need is one table of text, shared strings and an empty
+second sheet, as the real export has them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def write_xlsx(path: Path, header: Sequence[str], columns: Sequence[NDArray[np.s
         "[Content_Types].xml": _content_types(),
         "_rels/.rels": _relations([("officeDocument", "xl/workbook.xml")]),
         "xl/workbook.xml": (
-            f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_REL}"><sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/>'
+            f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_REL}"><sheets>'
+            '<sheet name="Sheet1" sheetId="1" r:id="rId1"/>'
             '<sheet name="Sheet2" sheetId="2" r:id="rId2"/></sheets></workbook>'
         ),
         "xl/_rels/workbook.xml.rels": _relations(
@@ -59,7 +60,9 @@ def write_xlsx(path: Path, header: Sequence[str], columns: Sequence[NDArray[np.s
             ]
         ),
         "xl/worksheets/sheet1.xml": sheet,
-        "xl/worksheets/sheet2.xml": f'{_XML}<worksheet xmlns="{_MAIN}"><dimension ref="A1"/><sheetData/></worksheet>',
+        "xl/worksheets/sheet2.xml": (
+            f'{_XML}<worksheet xmlns="{_MAIN}"><dimension ref="A1"/><sheetData/></worksheet>'
+        ),
         "xl/sharedStrings.xml": (
             f'{_XML}<sst xmlns="{_MAIN}" count="{codes.size}" uniqueCount="{len(words)}">{strings}</sst>'
         ),
@@ -76,7 +79,8 @@ def _content_types() -> str:
         for n in (1, 2)
     )
     return (
-        f'{_XML}<Types xmlns="{_PACKAGE}/content-types"><Default Extension="xml" ContentType="application/xml"/>'
+        f'{_XML}<Types xmlns="{_PACKAGE}/content-types">'
+        '<Default Extension="xml" ContentType="application/xml"/>'
         '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
         f'<Override PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/>{sheets}'
         f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}.sharedStrings+xml"/></Types>'

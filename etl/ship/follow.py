@@ -1,4 +1,5 @@
-"""Follows the pass log over rotation, truncation and restarts: every whole line once, in the order of writing."""
+"""Follows the pass log over rotation, truncation and restarts: every whole line once, in the order of
+writing."""
 
 from __future__ import annotations
 
@@ -36,9 +37,9 @@ class _OpenFile:
 class LogFollower:
     """Reads the lines behind given positions.
 
-    A file is named by its inode and a hash of its first line. The inode alone would not do: after a rotated file is
-    deleted, the next one may get the same. Positions of files that were never seen begin at 0, so that a log which was
-    rotated while nobody looked is shipped from its first line.
+    A file is named by its inode and a hash of its first line. The inode alone would not do: after a rotated
+    file is deleted, the next one may get the same. Positions of files that were never seen begin at 0, so
+    that a log which was rotated while nobody looked is shipped from its first line.
     """
 
     def __init__(self, path: Path, positions: dict[str, int]) -> None:
@@ -56,7 +57,8 @@ class LogFollower:
         if os.pread(file.handle, len(file.head), 0) != file.head:
             self._drop()  # truncated, and perhaps written anew: it is another file now
             return []
-        # Asked before reading: whoever renames the file has stopped writing to it, so what is read then is its end.
+        # Asked before reading: whoever renames the file has stopped writing to it, so what is read then is
+        # its end.
         rotated = self._inode_at_path() != file.inode
         lines = self._read(file)
         if not lines and rotated:

@@ -38,7 +38,8 @@ class Shipped:
 
 
 class Shipper:
-    """Follows the log and keeps what is not yet acknowledged in order, so that a position never runs ahead."""
+    """Follows the log and keeps what is not yet acknowledged in order, so that a position never runs
+    ahead."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -127,7 +128,8 @@ class Shipper:
             self._positions.offsets[line.file] = line.end
 
     def _set_aside(self, line: Line) -> None:
-        """Keeps a line that is larger than any broker takes, and goes on: one such line must not stop all others."""
+        """Keeps a line that is larger than any broker takes, and goes on: one such line must not stop all
+        others."""
         target = self._settings.ship_dir / "too_large.log"
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("ab") as file:

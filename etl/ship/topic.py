@@ -61,16 +61,20 @@ def shipped_beyond(
 ) -> set[tuple[str, int]]:
     """Lines (file, start) that the topic holds although the saved positions do not say so.
 
-    Between an acknowledgement and the saving of a position a process may be killed. Each record says where its line
-    lay, so the tail of each partition, read back to before the saved position, tells what needs no second sending.
+    Between an acknowledgement and the saving of a position a process may be killed. Each record says where
+    its line lay, so the tail of each partition, read back to before the saved position, tells what needs no
+    second sending.
 
     Raises:
         kafka.errors.KafkaError: the broker does not answer.
     """
     time.sleep(_SETTLE_SECONDS)
     consumer = KafkaConsumer(
-        **kafka_options(settings), enable_auto_commit=False, bootstrap_timeout_ms=5_000, request_timeout_ms=10_000,
-    )  # fmt: skip
+        **kafka_options(settings),
+        enable_auto_commit=False,
+        bootstrap_timeout_ms=5_000,
+        request_timeout_ms=10_000,
+    )
     try:
         numbers = consumer.partitions_for_topic(settings.topic) or set()
         partitions = [TopicPartition(settings.topic, number) for number in sorted(numbers)]

@@ -1,9 +1,9 @@
-"""What a simulation remembers over a restart, so that no vehicle jumps because the program was started again."""
+"""What a simulation remembers over a restart, so that no vehicle jumps because the program was started
+again."""
 
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -22,10 +22,11 @@ def save(path: Path, pacer: Pacer, log: PassLog, row: int) -> None:
 
 
 def load(path: Path, pacer: Pacer, log_path: Path, now: float, zone: ZoneInfo) -> int:
-    """Puts into ``pacer`` what was saved, and what the log holds beyond that; returns the next row of the history.
+    """Puts into ``pacer`` what was saved, and what the log holds beyond that; returns the next row of the
+    history.
 
-    After a kill the log is ahead of the saved state. Those lines are read again; as nobody knows which row of the
-    history each one was, their plates wait the whole window before they go elsewhere.
+    After a kill the log is ahead of the saved state. Those lines are read again; as nobody knows which row
+    of the history each one was, their plates wait the whole window before they go elsewhere.
     """
     inode, offset, row = -1, 0, 0
     try:
@@ -39,7 +40,7 @@ def load(path: Path, pacer: Pacer, log_path: Path, now: float, zone: ZoneInfo) -
     except (OSError, ValueError, KeyError, TypeError):
         inode, offset = -1, 0
     files = log_files(log_path)
-    inodes = [os.stat(file).st_ino for file in files]
+    inodes = [file.stat().st_ino for file in files]
     first = inodes.index(inode) if inode in inodes else 0
     for n, file in enumerate(files[first:], start=first):
         with file.open("rb") as lines:

@@ -1,7 +1,8 @@
 """Keeps a replay honest: no plate appears at a second gate sooner than its vehicle really took.
 
-Real traffic is about 0.14 passes a second. Replayed at 50 a second each honest trip would shrink 360-fold and look like
-a clone. So a row whose vehicle cannot be there yet waits until it can, and others fill its place::
+Real traffic is about 0.14 passes a second. Replayed at 50 a second each honest trip would shrink 360-fold
+and look like a clone. So a row whose vehicle cannot be there yet waits until it can, and others fill its
+place::
 
     history   A 07:00 ──────────── 52 min ───────────▶ B 07:52
     replay    A emitted 14:03:10 ── at least 52 min ──▶ B emitted 14:55:10 or later
@@ -16,7 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-# Detection compares passes up to 2 h apart and waits 30 min for late ones; what is older cannot contradict anything.
+# Detection compares passes up to 2 h apart and waits 30 min for late ones; what is older cannot contradict
+# anything.
 WINDOW_SECONDS: Final = 9000
 
 
@@ -36,7 +38,8 @@ class SourceRow(NamedTuple):
 
 @dataclass(slots=True)
 class LastSeen:
-    """Where and when a plate was last emitted; ``t`` is the history's time of that row, None if that is not known."""
+    """Where and when a plate was last emitted; ``t`` is the history's time of that row, None if that is not
+    known."""
 
     gate: str
     at: float
@@ -61,8 +64,8 @@ class Pacer:
         """What to do with the next row of the history.
 
         Args:
-            patient: False if no other row is left to fill the rate; then a plate with a held trip may be seen again at
-                the gate where it is.
+            patient: False if no other row is left to fill the rate; then a plate with a held trip may be
+                seen again at the gate where it is.
 
         Returns:
             ``emit`` it now, ``hold`` it (``due`` hands it out when its vehicle has arrived) or ``skip`` it.

@@ -1,4 +1,5 @@
-"""Runs a simulation: the history as if it happened now, at a steady rate, with clones where they are wanted."""
+"""Runs a simulation: the history as if it happened now, at a steady rate, with clones where they are
+wanted."""
 
 from __future__ import annotations
 
@@ -153,7 +154,8 @@ class Simulation:
         while row is None:
             self._row, candidate = next(self._rows)
             looked_at += 1
-            # A whole round without a free row: rather repeat a waiting vehicle where it is than miss the rate.
+            # A whole round without a free row: rather repeat a waiting vehicle where it is than miss the
+            # rate.
             decision = self._pacer.decide(candidate, now, patient=looked_at <= self._history.rows)
             if decision == "emit":
                 row = candidate
@@ -209,6 +211,7 @@ def simulate(
         simulation = Simulation(settings, params)
         if params.clones and not simulation.can_plant and say:
             say(
-                "No plate of the history is whole (all are cut or masked), so no clone can be planted: planting 0."
+                "No plate of the history is whole (all are cut or masked), so no clone can be planted: "
+                "planting 0."
             )
         return simulation.run(stop, tell)

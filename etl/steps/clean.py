@@ -1,6 +1,8 @@
-"""Repair: missing plate types and brands are filled where that is nearly certain; a bad plate stays as it was read.
+"""Repair: missing plate types and brands are filled where that is nearly certain; a bad plate stays as it
+was read.
 
-``6***`` or ``苏C12***`` cannot be completed: many vehicles fit. Such plates are counted by kind and never invented.
+``6***`` or ``苏C12***`` cannot be completed: many vehicles fit. Such plates are counted by kind and never
+invented.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ def clean(
         passes: name of a view of standardised passes with ``RN``, the number of each row.
 
     Returns:
-        the passes (8 fields, ORIGIN, IMPUTED, SOURCE), in their order if no day was added, and how well each field
-        was filled.
+        the passes (8 fields, ORIGIN, IMPUTED, SOURCE), in their order if no day was added, and how well each
+        field was filled.
     """
     measured = {field: impute(con, passes, field, params.imputation_confidence) for field in IMPUTED_FIELDS}
     columns = [
@@ -40,7 +42,8 @@ def clean(
     )
     joins = " ".join(f"LEFT JOIN filled_{name} ON filled_{name}.RN = passes.RN" for name in IMPUTED_FIELDS)
     cleaned = con.sql(
-        f"SELECT {', '.join(columns)}, ORIGIN, concat_ws(',', {named}) AS IMPUTED, SOURCE FROM {passes} AS passes {joins}"
+        f"SELECT {', '.join(columns)}, ORIGIN, concat_ws(',', {named}) AS IMPUTED, SOURCE "
+        f"FROM {passes} AS passes {joins}"
     )
     if params.replicate:
         cleaned = replicate(cleaned, parse_replicate(params.replicate))

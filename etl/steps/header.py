@@ -11,8 +11,9 @@ from kakou.fields import FIELDS, FIELDS_8
 
 # Besides our own names and meanings; the export shortens HPHM to HP.
 _OTHER_NAMES: Final[dict[str, str]] = {
-    "HP": "HPHM", "车牌": "HPHM", "车牌号": "HPHM", "车牌号码": "HPHM", "号牌": "HPHM", "卡口": "KKMC", "行政区划": "XZQHMC",
-    "方向": "FXLX", "过车编号": "GCXH", "车辆品牌": "CLPPXH", "品牌": "CLPPXH", "车辆类型代码": "HPZL",
+    "HP": "HPHM", "车牌": "HPHM", "车牌号": "HPHM", "车牌号码": "HPHM", "号牌": "HPHM",
+    "卡口": "KKMC", "行政区划": "XZQHMC", "方向": "FXLX", "过车编号": "GCXH", "车辆品牌": "CLPPXH",
+    "品牌": "CLPPXH", "车辆类型代码": "HPZL",
 }  # fmt: skip
 _BY_NAME: Final[dict[str, str]] = {
     **{field.name: field.name for field in FIELDS[:8]},
@@ -41,8 +42,8 @@ def map_columns(first_row: Sequence[str]) -> tuple[dict[str, int], bool] | None:
     """Maps each of the 8 fields to a column by the first row of a table.
 
     Returns:
-        the mapping and whether the first row is a header (False: it is a pass already, in the contract's order);
-        None if some field cannot be found.
+        the mapping and whether the first row is a header (False: it is a pass already, in the contract's
+        order); None if some field cannot be found.
     """
     found: dict[str, int] = {}
     for index, name in enumerate(first_row):
@@ -55,7 +56,8 @@ def map_columns(first_row: Sequence[str]) -> tuple[dict[str, int], bool] | None:
     if not found:
         looks_like_a_pass = len(first_row) == len(FIELDS_8) and _TIME_LIKE.match(first_row[4].strip("'\" "))
         return ({field: i for i, field in enumerate(FIELDS_8)}, False) if looks_like_a_pass else None
-    # A name that nobody knows takes the place that the contract's order gives it, if all others stand in theirs.
+    # A name that nobody knows takes the place that the contract's order gives it, if all others stand in
+    # theirs.
     in_order = all(index == FIELDS_8.index(field) for field, index in found.items())
     if in_order and len(first_row) == len(FIELDS_8):
         return {field: i for i, field in enumerate(FIELDS_8)}, True

@@ -1,10 +1,11 @@
-"""Fills missing plate types and brands, where other passes make the value nearly certain, and measures itself.
+"""Fills missing plate types and brands where other passes make them nearly certain, and measures itself.
 
-A *context* of a row is something it shares with other rows: its plate, its plate and gate, its plate shape and brand.
-For each context the most frequent known value is a guess. How sure a guess is, is not computed from theory but
-measured: on known values that were held back, grouped by context, by how many rows speak and by how many agree. A row
-takes its surest guess, or none if that is below the wanted confidence. A second set of held-back values, which
-neither made nor graded the guesses, gives accuracy, coverage and the majority guess to compare with.
+A *context* of a row is something it shares with other rows: its plate, its plate and gate, its plate shape
+and brand. For each context the most frequent known value is a guess. How sure a guess is, is not computed
+from theory but measured: on known values that were held back, grouped by context, by how many rows speak and
+by how many agree. A row takes its surest guess, or none if that is below the wanted confidence. A second set
+of held-back values, which neither made nor graded the guesses, gives accuracy, coverage and the majority
+guess to compare with.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Imputation:
 
     Attributes:
         share: filled rows of all rows. coverage: share of held-back rows that got a guess.
-        accuracy: share of those that were right. baseline: share that the most frequent value would have got right.
+        accuracy: share of those that were right. baseline: share that the most frequent value would have got
+            right.
     """
 
     share: float
@@ -110,19 +112,22 @@ def impute(con: DuckDBPyConnection, passes: str, field: str, confidence: float) 
 
 
 def _guess(con: DuckDBPyConnection, passes: str, field: str, level: int, text: str, part: str) -> str:
-    """Counts the known values of one context; returns the query of the guesses that the targets get from it."""
+    """Counts the known values of one context; returns the query of the guesses that the targets get from
+    it."""
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE top{level} AS "
         "SELECT k, max({'c': c, 'v': v}) AS top, sum(c) AS n FROM ("
         f"SELECT hash({text}) AS k, {field} AS v, count(*) AS c FROM {passes} "
-        f"WHERE {field} <> '{MISSING}' AND {part} >= 2 AND hash({text}) IN (SELECT k{level} FROM target) GROUP BY k, v"
+        f"WHERE {field} <> '{MISSING}' AND {part} >= 2 AND hash({text}) IN (SELECT k{level} FROM target) "
+        "GROUP BY k, v"
         ") GROUP BY k"
     )
     agree = "CASE WHEN top.c = n THEN 9 ELSE CAST(floor(20 * top.c / n) AS INTEGER) - 11 END"
     support = "least(5, CAST(floor(log2(n)) AS INTEGER))"
     return (
         f"SELECT RN, role, truth, {level} AS level, top.v AS value, "
-        f"{level} || kind || '/' || {support} || '/' || {agree} AS bucket FROM target JOIN top{level} ON k{level} = k"
+        f"{level} || kind || '/' || {support} || '/' || {agree} AS bucket "
+        f"FROM target JOIN top{level} ON k{level} = k"
     )
 
 
@@ -135,7 +140,8 @@ def _measure(
     if not tested:
         return Imputation(share, None, None, None)
     covered, right = con.execute(
-        "SELECT count(*), count(*) FILTER (WHERE pick.value = truth) FROM best WHERE role = 2 AND pick.sure >= ?",
+        "SELECT count(*), count(*) FILTER (WHERE pick.value = truth) FROM best "
+        "WHERE role = 2 AND pick.sure >= ?",
         [confidence],
     ).fetchall()[0]
     majority = con.execute(

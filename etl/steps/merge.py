@@ -27,7 +27,8 @@ def merge(
     """Each pass once, sorted by GCSJ then GCXH.
 
     Args:
-        passes: the 8 fields with ``FILE`` (number of the file) and ``ROW``; of equal ids the first in that order stays.
+        passes: the 8 fields with ``FILE`` (number of the file) and ``ROW``; of equal ids the first in that
+            order stays.
         repeated: what ``repeated_ids`` found, None if nothing.
         names: name of each file.
 
@@ -40,12 +41,14 @@ def merge(
         once = passes.query(
             "passes",
             f"SELECT {_FIELDS}, FILE, ROW FROM passes WHERE hash(GCXH) NOT IN (SELECT h FROM repeated_ids) "
-            f"UNION ALL SELECT {_FIELDS}, FILE, ROW FROM passes WHERE hash(GCXH) IN (SELECT h FROM repeated_ids) "
+            f"UNION ALL SELECT {_FIELDS}, FILE, ROW FROM passes "
+            "WHERE hash(GCXH) IN (SELECT h FROM repeated_ids) "
             "QUALIFY row_number() OVER (PARTITION BY GCXH ORDER BY FILE, ROW) = 1",
         )
     files = "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
     return once.query(
         "once",
-        f"SELECT {_FIELDS}, 'observed' AS ORIGIN, '' AS IMPUTED, {files}[CAST(FILE AS BIGINT) + 1] || ':' || ROW AS SOURCE "
+        f"SELECT {_FIELDS}, 'observed' AS ORIGIN, '' AS IMPUTED, "
+        f"{files}[CAST(FILE AS BIGINT) + 1] || ':' || ROW AS SOURCE "
         "FROM (SELECT * FROM once ORDER BY GCSJ, GCXH)",
     )

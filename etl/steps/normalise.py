@@ -7,16 +7,17 @@ from typing import Final
 
 from duckdb import DuckDBPyRelation
 
+from etl.steps.sql_text import literal
 from kakou.fields import FIELDS, FIELDS_8, MISSING
 
 # Full-width letters, digits and signs, and the ideographic space, to their ASCII fellows.
-_WIDE: Final = "".join(chr(code) for code in range(0xFF01, 0xFF5F)) + "\u3000"
-_PLAIN: Final = "".join(chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)) + " "
+_WIDE: Final = literal("".join(chr(code) for code in range(0xFF01, 0xFF5F)) + "\u3000")
+_PLAIN: Final = literal("".join(chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)) + " ")
 _WIDE_CLASS: Final = "[\uff01-\uff5e\u3000]"
 _TIME_FORMATS: Final = (
-    "%Y-%m-%d%H:%M:%S", "%Y%m%d%H%M%S", "%Y%m%d %H:%M:%S", "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日%H时%M分%S秒",
-    "%Y年%m月%d日 %H时%M分%S秒", "%Y/%m/%d %H:%M", "%Y-%m-%d %H:%M", "%Y.%m.%d %H:%M:%S", "%Y年%m月%d日", "%Y%m%d",
-    "%d-%b-%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
+    "%Y-%m-%d%H:%M:%S", "%Y%m%d%H%M%S", "%Y%m%d %H:%M:%S", "%Y年%m月%d日 %H:%M:%S",
+    "%Y年%m月%d日%H时%M分%S秒", "%Y年%m月%d日 %H时%M分%S秒", "%Y/%m/%d %H:%M", "%Y-%m-%d %H:%M",
+    "%Y.%m.%d %H:%M:%S", "%Y年%m月%d日", "%Y%m%d", "%d-%b-%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
 )  # fmt: skip
 _FIRST_YEAR, _LAST_YEAR = 2000, 2099
 _EXCEL_SERIAL: Final = r"^[2-7][0-9]{4}(\.[0-9]+)?$"
@@ -26,17 +27,17 @@ _LIMITS["KKMC"] = 200
 TEXT_FIELDS: Final = tuple(name for name in FIELDS_8 if name != "GCSJ")
 
 
-def _trimmed(column: str) -> str:
+def _trimmed(column: str, field: str) -> str:
     """Without outer blanks and a leading quote, which spreadsheets put before numbers kept as text."""
-    return f"ltrim(trim(coalesce({column}, '')), '''')"
+    trimmed = f"trim(coalesce({column}, ''))"
+    # HPZL keeps its quote until it is standardised: the merged file shows what was written.
+    return trimmed if field == "HPZL" else f"ltrim({trimmed}, '''')"
 
 
 def _narrowed(column: str) -> str:
     """Full-width characters as plain ones; the test first, as hardly any row holds one."""
-    return (
-        f"CASE WHEN strlen({column}) > length({column}) AND regexp_matches({column}, '{_WIDE_CLASS}')"
-        f" THEN trim(translate({column}, '{_WIDE}', '{_PLAIN.replace(chr(39), chr(39) * 2)}')) ELSE {column} END"
-    )
+    wide = f"strlen({column}) > length({column}) AND regexp_matches({column}, '{_WIDE_CLASS}')"
+    return f"CASE WHEN {wide} THEN trim(translate({column}, {_WIDE}, {_PLAIN})) ELSE {column} END"
 
 
 def _time(column: str) -> str:
@@ -59,25 +60,23 @@ def normalise(
     Args:
         raw: columns ``rn`` (number of the row in its file) and ``c0``, ``c1`` … as text.
         mapping: which column holds which field.
-        odd, broken, wide: look for TAB and NUL, for U+FFFD, for full-width characters; False where the file is known
-            to hold none.
+        odd, broken, wide: look for TAB and NUL, for U+FFFD, for full-width characters; False where the file
+            is known to hold none.
 
     Returns:
-        the 8 fields (GCSJ as TIMESTAMP, HPZL as it was written but for blanks), ``ROW`` and ``REASON``, which is NULL
-        for a good pass, else ``empty_id``, ``empty_gate``, ``bad_time``, ``too_long``, ``control_character`` or
-        ``encoding``.
+        the 8 fields (GCSJ as TIMESTAMP, HPZL as it was written but for blanks), ``ROW`` and ``REASON``,
+        which is NULL for a good pass, else ``empty_id``, ``empty_gate``, ``bad_time``, ``too_long``,
+        ``control_character`` or ``encoding``.
     """
-    trimmed = ", ".join(
-        f"{f'trim(coalesce(c{mapping[name]}, {chr(39) * 2}))' if name == 'HPZL' else _trimmed(f'c{mapping[name]}')} AS {name}"
-        for name in FIELDS_8
-    )
+    trimmed = ", ".join(f"{_trimmed(f'c{mapping[name]}', name)} AS {name}" for name in FIELDS_8)
     narrowed = ", ".join(f"{_narrowed(name) if wide else name} AS {name}" for name in FIELDS_8)
     number = "regexp_replace({0}, '\\.0$', '')"  # a spreadsheet may hand 1 over as 1.0
     typed = (
-        "CASE WHEN GCXH[1] = 'G' AND regexp_full_match(GCXH, 'G[0-9]{6,}') THEN GCXH[2:] ELSE GCXH END AS GCXH, "
-        "XZQHMC, KKMC, "
-        f"CASE WHEN length(FXLX) > 1 THEN {number.format('FXLX')} ELSE FXLX END AS FXLX, {_time('GCSJ')} AS GCSJ, "
-        f"CASE WHEN HPZL = '' THEN '{MISSING}' WHEN length(HPZL) > 2 THEN {number.format('HPZL')} ELSE HPZL END AS HPZL, "
+        "CASE WHEN GCXH[1] = 'G' AND regexp_full_match(GCXH, 'G[0-9]{6,}') THEN GCXH[2:] ELSE GCXH END "
+        "AS GCXH, XZQHMC, KKMC, "
+        f"CASE WHEN length(FXLX) > 1 THEN {number.format('FXLX')} ELSE FXLX END AS FXLX, "
+        f"{_time('GCSJ')} AS GCSJ, CASE WHEN HPZL = '' THEN '{MISSING}' "
+        f"WHEN length(HPZL) > 2 THEN {number.format('HPZL')} ELSE HPZL END AS HPZL, "
         f"CASE WHEN HPHM = '' THEN '{MISSING}' ELSE upper(HPHM) END AS HPHM, "
         f"CASE WHEN CLPPXH = '' THEN '{MISSING}' ELSE CLPPXH END AS CLPPXH"
     )

@@ -13,7 +13,8 @@ from etl.registry import Gate
 
 @dataclass(frozen=True, slots=True)
 class SpellingStats:
-    """Passes under one spelling; ``days`` are the days with at least one pass, ``hours`` the passes per hour of day."""
+    """Passes under one spelling; ``days`` are the days with at least one pass, ``hours`` the passes per hour
+    of day."""
 
     spelling: str
     district: str
@@ -26,17 +27,21 @@ class SpellingStats:
 
 def spelling_stats(passes: DuckDBPyRelation) -> list[SpellingStats]:
     """Counts the merged passes by spelling, largest first."""
-    hours = ", ".join(f"coalesce(sum(n) FILTER (WHERE hour = {h}), 0)::BIGINT" for h in range(24))
+    by_hour = ", ".join(f"coalesce(sum(n) FILTER (WHERE hour = {h}), 0)::BIGINT" for h in range(24))
     rows = passes.query(
         "passes",
         f"""WITH cells AS (
             SELECT KKMC, CAST(GCSJ AS DATE) AS day, hour(GCSJ) AS hour, min(XZQHMC) AS district, count(*) AS n
             FROM passes GROUP BY 1, 2, 3
         )
-        SELECT KKMC, min(district), sum(n)::BIGINT, min(day), max(day), list_sort(list(DISTINCT day)), [{hours}]
+        SELECT KKMC, min(district), sum(n)::BIGINT, min(day), max(day),
+            list_sort(list(DISTINCT day)), [{by_hour}]
         FROM cells GROUP BY KKMC ORDER BY 3 DESC, 1""",
     ).fetchall()
-    return [SpellingStats(*row[:5], tuple(row[5]), tuple(row[6])) for row in rows]
+    return [
+        SpellingStats(spelling, district, passes, first, last, tuple(days), tuple(hours))
+        for spelling, district, passes, first, last, days, hours in rows
+    ]
 
 
 def statistics_text(stats: Sequence[SpellingStats], gates: Mapping[str, Gate]) -> str:
@@ -51,7 +56,8 @@ def statistics_text(stats: Sequence[SpellingStats], gates: Mapping[str, Gate]) -
         f"passes {total} · spellings {len(stats)} · gates {len(by_gate)} · days with passes {len(days)}"
         + (f" ({days[0]} … {days[-1]})" if days else ""),
         "",
-        f"{'gate':<34}{'passes':>10}{'share':>8}  {'first':<10}  {'last':<10}  {'days':>4}  silent hours  missing days",
+        f"{'gate':<34}{'passes':>10}{'share':>8}  {'first':<10}  {'last':<10}  {'days':>4}  "
+        "silent hours  missing days",
     ]
     for code, group in sorted(by_gate.items(), key=lambda item: (-sum(s.passes for s in item[1]), item[0])):
         passes = sum(one.passes for one in group)
@@ -59,8 +65,8 @@ def statistics_text(stats: Sequence[SpellingStats], gates: Mapping[str, Gate]) -
         hours = [sum(one.hours[h] for one in group) for h in range(24)]
         silent = ",".join(str(h) for h in range(24) if not hours[h]) or "-"
         lines.append(
-            f"{code:<34}{passes:>10}{passes / total:>8.2%}  {own[0]}  {own[-1]}  {len(own):>4}  {silent:<12}  "
-            f"{_ranges(set(days) - set(own))}"
+            f"{code:<34}{passes:>10}{passes / total:>8.2%}  {own[0]}  {own[-1]}  {len(own):>4}  "
+            f"{silent:<12}  {_ranges(set(days) - set(own))}"
         )
         lines += [f"    {one.passes:>10}  {one.district}  {one.spelling}" for one in group]
     gaps = _ranges(_between(days) - set(days))

@@ -15,14 +15,16 @@ def replicate(passes: DuckDBPyRelation, days: Sequence[tuple[int, int]]) -> Duck
         days: (source day, target day) of a month. A target day that holds observed passes is left as it is.
 
     Returns:
-        all passes and the copies (GCXH ``<id>-R<day>``, time of day kept, ORIGIN ``replicated``), sorted by GCSJ, GCXH.
+        all passes and the copies (GCXH ``<id>-R<day>``, time of day kept, ORIGIN ``replicated``), sorted by
+        GCSJ, GCXH.
     """
     pairs = ", ".join(f"({source}, {target})" for source, target in days)
     return passes.query(
         "passes",
         f"""WITH days AS (SELECT DISTINCT CAST(GCSJ AS DATE) AS d FROM passes WHERE ORIGIN = 'observed'),
         plan AS (
-            SELECT d AS source, target, try_cast(strftime(d, '%Y-%m-') || lpad(target::VARCHAR, 2, '0') AS DATE) AS new
+            SELECT d AS source, target,
+                try_cast(strftime(d, '%Y-%m-') || lpad(target::VARCHAR, 2, '0') AS DATE) AS new
             FROM days JOIN (VALUES {pairs}) pairs(source, target) ON day(d) = pairs.source
         ),
         wanted AS (SELECT * FROM plan WHERE new IS NOT NULL AND new NOT IN (SELECT d FROM days))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from duckdb import DuckDBPyRelation
 
-from etl.io.engine import literal
 from etl.registry import Gate
+from etl.steps.sql_text import literal
 from kakou.fields import MISSING, ORIGIN_COLUMNS
 
 
@@ -35,8 +35,9 @@ def standardise(passes: DuckDBPyRelation, gates: Mapping[str, Gate]) -> DuckDBPy
     )
     return passes.query(
         "passes",
-        f"SELECT GCXH, CASE WHEN XZQHMC = '' THEN {district} ELSE XZQHMC END AS XZQHMC, {codename} AS KKMC, FXLX, GCSJ, "
-        f"{plate_type} AS HPZL, HPHM, CLPPXH, {', '.join(ORIGIN_COLUMNS)} FROM passes",
+        f"SELECT GCXH, CASE WHEN XZQHMC = '' THEN {district} ELSE XZQHMC END AS XZQHMC, "
+        f"{codename} AS KKMC, FXLX, GCSJ, {plate_type} AS HPZL, HPHM, CLPPXH, "
+        f"{', '.join(ORIGIN_COLUMNS)} FROM passes",
     )
 
 

@@ -73,27 +73,19 @@ def archive_day(settings: Settings, day: date) -> dict[str, int]:
     if day >= today(settings):
         raise BadInputError(f"{day} is not over, so it cannot be archived yet. Name an earlier day.")
     nodes = node_names(settings)
-    settings.history_dir.mkdir(parents=True, exist_ok=True)
-    draft = settings.history_dir / f".draft-{day.isoformat()}"
     try:
         keeper = connect(settings, nodes[0], "kakou_reader")
         with keeper, keeper.cursor() as cursor:
             take_lock(cursor, LOCK, "another archiving")
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir()
-            for node in nodes:
-                _write_node(settings, node, day, draft)
-            return _publish(draft, day_folder(settings, day), nodes)
+            return _archive(settings, day, nodes)
     except pymysql.MySQLError as error:
         raise StorageError(f"{day} could not be archived: {error.args[-1]}. See `kakou status`.") from error
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise DiskFullError(
-            f"No room is left in {settings.history_dir}. Free some, then archive again."
+            f"No room is left in {settings.history_dir}. Free some, then archive {day} again."
         ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def archive_closed_days(settings: Settings) -> list[date]:
@@ -120,6 +112,19 @@ def archived_ids(settings: Settings, node: str, day: date) -> Iterator[list[str]
     for path in sorted(day_folder(settings, day).glob(f"{node}-*.parquet")):
         for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=["GCXH"]):
             yield batch.column(0).to_pylist()
+
+
+def _archive(settings: Settings, day: date, nodes: tuple[str, ...]) -> dict[str, int]:
+    """The work of ``archive_day``; the caller holds the lock, so the draft is ours."""
+    draft = settings.history_dir / f".draft-{day.isoformat()}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        for node in nodes:
+            _write_node(settings, node, day, draft)
+        return _publish(draft, day_folder(settings, day), nodes)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _write_node(settings: Settings, node: str, day: date, draft: Path) -> None:

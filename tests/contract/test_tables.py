@@ -17,14 +17,14 @@ from kakou.topology import load_topology
 pytestmark = pytest.mark.integration
 
 PASSES = (
-    "id", "kkmc", "fxlx", "gcsj", "hpzl", "hphm", "clppxh", "xzqhmc", "province", "is_weekend", "is_peak_hour",
-    "vehicle_type_name", "kafka_partition", "kafka_offset", "batch_id",
+    "id", "kkmc", "fxlx", "gcsj", "hpzl", "hphm", "clppxh", "xzqhmc", "province", "is_weekend",
+    "is_peak_hour", "vehicle_type_name", "kafka_partition", "kafka_offset", "batch_id",
 )  # fmt: skip
 SINGLE_COLUMNS = {
     "warnings": (
-        "alert_id", "case_id", "step", "verdict", "status", "severity", "confidence", "hphm", "first_gcxh",
-        "second_gcxh", "first_kkmc", "second_kkmc", "first_gcsj", "second_gcsj", "gap_seconds", "rule_version",
-        "detected_at", "body", "created_at",
+        "alert_id", "case_id", "step", "verdict", "status", "severity", "confidence", "hphm",
+        "first_gcxh", "second_gcxh", "first_kkmc", "second_kkmc", "first_gcsj", "second_gcsj", "gap_seconds",
+        "rule_version", "detected_at", "body", "created_at",
     ),
     "flow_forecast": ("kkmc", "day", "hour", "predicted", "low", "high", "model_version", "published_at"),
 }  # fmt: skip
@@ -33,7 +33,8 @@ NODE_COLUMNS = {
     "flow_hourly": ("kkmc", "day", "hour", "province", "vehicle_type_name", "n"),
     "kkmc_info": tuple(name.lower() for name in DIMENSION_COLUMNS),
     "batch_ledger": (
-        "query", "batch_id", "offsets_start", "offsets_end", "stored", "duplicates", "rejected", "committed_at",
+        "query", "batch_id", "offsets_start", "offsets_end", "stored", "duplicates", "rejected",
+        "committed_at",
     ),
     "duplicate_records": ("kafka_partition", "kafka_offset", "id", "batch_id", "reason"),
 }  # fmt: skip

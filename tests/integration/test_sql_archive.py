@@ -169,9 +169,7 @@ def test_retention_counts_days_in_the_zone_of_the_platform(place: Settings) -> N
     assert stored(place) == ["age0", "age1", "age2", "age3"]
 
 
-def test_retention_deletes_in_chunks_and_goes_on_after_an_interruption(
-    place: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retention_goes_on_after_an_interruption(place: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     store(place, [f"a{n:03d}" for n in range(100)])
     archive_day(place, DAY)
     monkeypatch.setattr(retention, "CHUNK_ROWS", 7)

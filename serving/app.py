@@ -115,8 +115,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        known: ApiError = MethodNotAllowedError(
+    if isinstance(error.__cause__, ApiError):
+        known: ApiError = error.__cause__  # FastAPI wraps what happens while it reads a body
+    elif error.status_code == 405:
+        known = MethodNotAllowedError(
             f"{request.method} is not offered here.", headers=dict(error.headers or {})
         )
     elif error.status_code == 404:

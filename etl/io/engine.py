@@ -33,6 +33,7 @@ def engine(
         "temp_directory": str(spill),
         "autoinstall_known_extensions": "false",
         "preserve_insertion_order": "true",
+        "python_enable_replacements": "false",  # a table name never means a variable of ours
     }
     if threads:
         settings["threads"] = threads
@@ -40,7 +41,7 @@ def engine(
     try:
         connection.execute("SET TimeZone='UTC'")
         yield connection
-    except duckdb.IOException as error:
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
         if "No space left" in str(error) or "disk" in str(error).lower():
             raise DiskFullError(
                 f"No room is left below {out}; free some and run the command again."

@@ -20,6 +20,8 @@ _BY_NAME: Final[dict[str, str]] = {
     **{field.meaning_zh: field.name for field in FIELDS[:8]},
     **_OTHER_NAMES,
 }
+# A pass may hold a word that is also a name, such as the gate 卡口; a header holds many.
+_LEAST_NAMES: Final = 4
 _TIME_LIKE: Final = re.compile(r"^\d{4}[-/年.]?\d{1,2}[-/月.]?\d{1,2}|^\d{5}(\.\d+)?$")
 
 
@@ -53,7 +55,7 @@ def map_columns(first_row: Sequence[str]) -> tuple[dict[str, int], bool] | None:
     missing = [field for field in FIELDS_8 if field not in found]
     if not missing:
         return found, True
-    if not found:
+    if len(found) < _LEAST_NAMES:
         looks_like_a_pass = len(first_row) == len(FIELDS_8) and _TIME_LIKE.match(first_row[4].strip("'\" "))
         return ({field: i for i, field in enumerate(FIELDS_8)}, False) if looks_like_a_pass else None
     # A name that nobody knows takes the place that the contract's order gives it, if all others stand in

@@ -32,7 +32,8 @@ def replicate(passes: DuckDBPyRelation, days: Sequence[tuple[int, int]]) -> Duck
             SELECT * FROM passes
             UNION ALL
             SELECT passes.* REPLACE (
-                GCXH || '-R' || target AS GCXH, GCSJ + to_days(CAST(new - source AS INTEGER)) AS GCSJ,
+                GCXH || '-R' || wanted.target AS GCXH,
+                GCSJ + to_days(CAST(wanted.new - wanted.source AS INTEGER)) AS GCSJ,
                 'replicated' AS ORIGIN
             )
             FROM passes JOIN wanted ON CAST(passes.GCSJ AS DATE) = wanted.source

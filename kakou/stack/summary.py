@@ -87,7 +87,7 @@ def count_everything(settings: Settings, planted: list[dict[str, Any]]) -> Count
         shipped=shipped,
         planted=len(planted),
         planted_seen=sum(clone["second_gcxh"] in warned for clone in planted),
-        detection=store.hgetall(redis_keys.DETECTION_COUNTS),
+        detection={str(k): str(v) for k, v in store.hgetall(redis_keys.DETECTION_COUNTS).items()},
         warnings=len(listed),
     )
 
@@ -134,8 +134,9 @@ def _champion(settings: Settings) -> list[tuple[str, str]]:
 
 def print_summary(settings: Settings, counts: Counts, console: Console) -> None:
     """The closing table of ``make run``."""
-    for table in (_stages(settings, counts), _model(settings), _addresses(settings)):
-        console.print(table)
+    console.print(_stages(settings, counts))
+    console.print(_model(settings))
+    _print_addresses(settings, console)
 
 
 def _stages(settings: Settings, counts: Counts) -> Table:
@@ -182,25 +183,22 @@ def _model(settings: Settings) -> Table:
     return table
 
 
-def _addresses(settings: Settings) -> Table:
-    table = Table(title="Where everything is / 地址", title_justify="left")
-    for column in ("what", "address", "user", "password in"):
-        table.add_column(column, overflow="fold")
-
-    def row(what: str, service: str, user: str, name: str, scheme: str = "") -> None:
-        table.add_row(
-            what, f"{scheme}{settings.host}:{settings.port(service)}", user, str(secret_path(settings, name))
-        )
-
-    row("screen 大屏, API /docs", "api", "admin", "api_admin", "http://")
-    row("Airflow", "airflow", "admin", "airflow_admin", "http://")
-    row("MLflow", "mlflow", "admin", "mlflow_admin", "http://")
-    row("endpoint MYETCDB", "endpoint", "kakou_reader", "db_reader")
-    row("node dn1", "dn1", "kakou_reader", "db_reader")
-    row("node dn2", "dn2", "kakou_reader", "db_reader")
-    row("Redis", "redis", "default", "redis")
-    row("Kafka", "kafka", "kakou", "kafka")
-    return table
+def _print_addresses(settings: Settings, console: Console) -> None:
+    """Lines and no table: a table would break an address or a path where the terminal is narrow."""
+    places = (
+        ("screen, API", "http://", "api", "admin", "api_admin"),
+        ("Airflow", "http://", "airflow", "admin", "airflow_admin"),
+        ("MLflow", "http://", "mlflow", "admin", "mlflow_admin"),
+        ("endpoint MYETCDB", "", "endpoint", "kakou_reader", "db_reader"),
+        *((f"node {name}", "", name, "kakou_reader", "db_reader") for name in node_names(settings)),
+        ("Redis", "", "redis", "default", "redis"),
+        ("Kafka", "", "kafka", "kakou", "kafka"),
+    )
+    console.print("Where everything is, its user and the file with its password / 地址、用户名与密码文件")
+    for what, scheme, service, user, name in places:
+        address = f"{scheme}{settings.host}:{settings.port(service)}"
+        line = f"  {what:<17} {address:<22} {user:<13} {secret_path(settings, name)}"
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _list(values: dict[str, Any]) -> str:

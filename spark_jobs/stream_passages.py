@@ -8,6 +8,7 @@ ends it with 0.
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
@@ -35,6 +36,7 @@ _LOG = structlog.get_logger("kakou.stream")
 _EVERY: Final = {ingest.QUERY: "500 milliseconds", detect.QUERY: "1 second"}
 _LEDGER_FORMAT: Final = 1
 _GRACE_S: Final = 20
+_PYTHON_ERROR: Final = re.compile(r"(?!org\.|java\.|py4j\.Py4J)[\w.]+(Error|Exception): ")
 
 
 def run(settings: Settings, stop: threading.Event) -> int:
@@ -42,15 +44,15 @@ def run(settings: Settings, stop: threading.Event) -> int:
     formats = {"state": STATE_FORMAT, "buckets": settings.detection_buckets}
     ingest_folder = checkpoint_of(settings, ingest.QUERY, {"ledger": _LEDGER_FORMAT})
     detection_folder = checkpoint_of(settings, detect.QUERY, formats)
-    spark = build_session(settings, "stream")
+    spark = build_session(settings, "stream", extra={"spark.scheduler.mode": "FAIR"})
     alerts = detect.Alerts(settings, partial(query_id, detection_folder))
     store = ingest.Ingest(settings, lambda: f"{ingest.QUERY}-{query_id(ingest_folder)}")
     try:
         alerts.refill()
         source = read_topic(spark, settings)
         queries = [
-            _start(ingest.parsed(source), ingest.QUERY, str(ingest_folder), store),
-            _start(detect.detected(source, settings), detect.QUERY, str(detection_folder), alerts),
+            _start(spark, ingest.parsed(source), ingest.QUERY, str(ingest_folder), store),
+            _start(spark, detect.detected(source, settings), detect.QUERY, str(detection_folder), alerts),
         ]
         _LOG.info("started", queries=[query.name for query in queries])
         return _watch(queries, stop)
@@ -75,8 +77,14 @@ def read_topic(spark: SparkSession, settings: Settings) -> DataFrame:
 
 
 def _start(
-    frame: DataFrame, name: str, checkpoint: str, sink: Callable[[DataFrame, int], None]
+    spark: SparkSession,
+    frame: DataFrame,
+    name: str,
+    checkpoint: str,
+    sink: Callable[[DataFrame, int], None],
 ) -> StreamingQuery:
+    # A pool for each, so that the small steps of one need not wait behind all of the other's.
+    spark.sparkContext.setLocalProperty("spark.scheduler.pool", name)
     return (
         frame.writeStream.queryName(name)
         .option("checkpointLocation", checkpoint)
@@ -110,8 +118,8 @@ def _stop(queries: list[StreamingQuery]) -> None:
 def _reason(query: StreamingQuery) -> str:
     error = query.exception()
     lines = [line.strip() for line in str(error or "it was stopped").splitlines() if line.strip()]
-    # A Python error inside a batch comes back as a whole traceback; its last line of ours says what happened.
-    ours = [line for line in lines if line.startswith("kakou.errors.")]
+    # A Python error inside a batch comes back as a whole traceback; its last line says what happened.
+    ours = [line for line in lines if _PYTHON_ERROR.match(line)]
     return (ours or lines)[-1 if ours else 0][:600]
 
 

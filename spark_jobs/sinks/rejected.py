@@ -39,6 +39,8 @@ class RejectedTopic:
             sent = [
                 self._open().send(
                     self._settings.rejected_topic,
+                    # A record may have no value, and one of both there must be.
+                    key=f"{self._settings.topic}/{partition}/{offset}".encode(),
                     value=value,
                     headers=[
                         ("reason", reason.encode()),

@@ -1,0 +1,215 @@
+"""The sinks on real nodes, endpoint and Redis: a batch written twice, or half, is written once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import polars as pl
+import pymysql
+import pytest
+from poison import GOOD, line
+
+from kakou import redis_keys
+from kakou.alert import Alert, AlertPass, Evidence, alert_id, case_id
+from kakou.connections import connect, node_names, redis_client
+from kakou.fields import COLUMNS_12
+from kakou.settings import Settings
+from kakou.topology import load_topology
+from spark_jobs.sinks.alerts import AlertList, AlertTable
+from spark_jobs.sinks.counters import Counter
+from spark_jobs.sinks.nodes import Batch, Nodes
+from spark_jobs.sinks.sorting import Sorted, sort_out
+from spark_jobs.sinks.through_endpoint import Endpoint
+from sql.gates import ensure_gates
+
+pytestmark = pytest.mark.integration
+BATCH = Batch("sinks-test", 0, {0: 0}, {0: 100})
+TABLES = ("traffic_data", "flow_hourly", "duplicate_records", "batch_ledger")
+
+
+@pytest.fixture
+def clean(stack: Settings) -> Iterator[Settings]:
+    """The stack with empty tables of passes."""
+    for node in node_names(stack):
+        connection = connect(stack, node, "root", autocommit=True)
+        with connection, connection.cursor() as cursor:
+            for table in TABLES:
+                cursor.execute(f"DELETE FROM {table}")
+    yield stack
+
+
+def records(*raws: bytes) -> pl.DataFrame:
+    rows = [(0, offset, *raw.decode().split("\t")) for offset, raw in enumerate(raws)]
+    schema = {"partition": pl.Int32, "offset": pl.Int64} | dict.fromkeys(COLUMNS_12, pl.String)
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def every_gate(settings: Settings) -> tuple[pl.DataFrame, list[str]]:
+    """Two passes at each of eight gates, and the gates' names."""
+    gates = [f"SINK_G{n}" for n in range(8)]
+    ensure_gates(settings, gates)
+    return records(*(line(f0=f"sink-{n}", f2=gates[n % 8]) for n in range(16))), gates
+
+
+def count(settings: Settings, table: str, what: str = "COUNT(*)") -> dict[str, int]:
+    found = {}
+    for node in node_names(settings):
+        connection = connect(settings, node, "kakou_reader")
+        with connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT COALESCE({what}, 0) FROM {table}")
+            found[node] = int(cursor.fetchone()[0])
+    return found
+
+
+def write(store: Nodes | Endpoint, batch: Batch, rows: pl.DataFrame, rejected: int = 0) -> Sorted:
+    parts = sort_out(rows, store.stored_under(rows["gcxh"].to_list()))
+    store.write(batch, parts, rejected)
+    return parts
+
+
+@pytest.mark.parametrize("route", [Nodes, Endpoint])
+def test_a_batch_that_comes_again_is_written_once(clean: Settings, route: type[Nodes | Endpoint]) -> None:
+    rows, gates = every_gate(clean)
+    store = route(clean)
+    assert not store.has(BATCH)
+    write(store, BATCH, rows, rejected=3)
+    assert store.has(BATCH)
+    if isinstance(store, Nodes):
+        store.write(BATCH, sort_out(rows, store.stored_under([])), 3)
+    ring = load_topology(clean.topology_dir).ring
+    want = {node: sum(2 for gate in gates if ring.locate(gate) == node) for node in node_names(clean)}
+    assert min(want.values()) > 0
+    assert count(clean, "traffic_data") == count(clean, "flow_hourly", "SUM(n)") == want
+    assert sum(count(clean, "batch_ledger", "SUM(stored)").values()) == 16
+    assert sum(count(clean, "batch_ledger", "SUM(rejected)").values()) == 3
+    store.close()
+
+
+@pytest.mark.parametrize("route", [Nodes, Endpoint])
+def test_odd_values_are_stored_as_they_came(clean: Settings, route: type[Nodes | Endpoint]) -> None:
+    odd = [b"\t".join([b"odd-%d" % n, *raw.split(b"\t")[1:]]) for n, raw in enumerate(GOOD)]
+    rows = records(*odd)
+    ensure_gates(clean, rows["kkmc"].unique().to_list())
+    store = route(clean)
+    write(store, BATCH, rows)
+    held = store.stored_under(rows["gcxh"].to_list()).sort("kafka_offset")
+    assert held.select(COLUMNS_12).rows() == rows.select(COLUMNS_12).rows()
+    assert len(sort_out(rows, held).own) == len(rows)
+    store.close()
+
+
+def test_death_between_two_nodes_is_made_good(clean: Settings) -> None:
+    """Node 2 refuses, node 1 has committed; the batch comes again under the same number."""
+    rows, _ = every_gate(clean)
+    second = node_names(clean)[1]
+    store = Nodes(clean)
+    root = connect(clean, second, "root", autocommit=True)
+    with root, root.cursor() as cursor:
+        cursor.execute("SET GLOBAL read_only = ON")
+        try:
+            with pytest.raises(pymysql.MySQLError):
+                write(store, BATCH, rows)
+            assert not store.has(BATCH)
+        finally:
+            cursor.execute("SET GLOBAL read_only = OFF")
+    first_node, second_node = node_names(clean)
+    half = count(clean, "traffic_data")
+    assert half[first_node] > 0 and half[second_node] == 0
+    write(store, BATCH, rows)
+    assert store.has(BATCH)
+    assert sum(count(clean, "traffic_data").values()) == 16
+    assert sum(count(clean, "flow_hourly", "SUM(n)").values()) == 16
+    assert set(count(clean, "batch_ledger").values()) == {1}
+    store.close()
+
+
+def test_a_fresh_checkpoint_stores_nothing_twice(clean: Settings) -> None:
+    rows, _ = every_gate(clean)
+    store = Nodes(clean)
+    write(store, BATCH, rows)
+    write(store, replace(BATCH, query="another"), rows)
+    assert (
+        sum(count(clean, "traffic_data").values())
+        == sum(count(clean, "flow_hourly", "SUM(n)").values())
+        == 16
+    )
+    assert sum(count(clean, "duplicate_records").values()) == 0
+    store.close()
+
+
+def test_endpoint_half_written_counts_each_hour_once(clean: Settings) -> None:
+    """The rows went through, the roll-up and the ledger did not."""
+    rows, _ = every_gate(clean)
+    store = Endpoint(clean)
+    write(store, BATCH, rows.head(10))
+    write(store, replace(BATCH, number=1), rows)
+    assert (
+        sum(count(clean, "traffic_data").values())
+        == sum(count(clean, "flow_hourly", "SUM(n)").values())
+        == 16
+    )
+
+
+def alert(number: int) -> str:
+    first, second = f"sink-a{number}", f"sink-b{number}"
+    return Alert(
+        alert_id=alert_id("苏C12345", first, second, "t"), verdict="cloned_plate", confidence=0.9,
+        severity="high",
+        hphm="苏C12345", hpzl="02",
+        first=AlertPass(first, "A", "甲", "2024-01-15 08:00:10", "-"),
+        second=AlertPass(second, "B", "乙", "2024-01-15 08:03:40", "-"),
+        gap_seconds=210, min_travel_seconds=1440, distance_km=None, implied_kmh=None,
+        evidence=(Evidence("impossible_travel", 3.1, "中", "en"),), case_id=case_id("苏C12345", "t"),
+        rule_version="t", detected_at=f"2024-01-15T08:03:{number % 60:02d}.120+08:00",
+    ).to_json()  # fmt: skip
+
+
+@pytest.fixture
+def no_alerts(stack: Settings) -> Iterator[Settings]:
+    def clear() -> None:
+        connection = connect(stack, "dn1", "root", autocommit=True)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("DELETE FROM warnings")
+        client = redis_client(stack)
+        stale = [*client.scan_iter(redis_keys.ALERT_PREFIX + "*"), redis_keys.WARNINGS, "kakou:test"]
+        client.delete(*stale)
+
+    clear()
+    yield stack
+    clear()
+
+
+def test_alerts_reach_table_and_list_once(no_alerts: Settings) -> None:
+    table, listed, client = AlertTable(no_alerts), AlertList(no_alerts), redis_client(no_alerts)
+    bodies = [alert(n) for n in range(3)]
+    assert listed.push(table.write(bodies)) == 3
+    again = [body.replace("08:03:0", "09:09:0") for body in bodies]  # the same alerts, found once more later
+    assert listed.push(table.write(again)) == 0
+    newest_first = [json.loads(body)["alert_id"] for body in client.lrange(redis_keys.WARNINGS, 0, -1)]
+    assert newest_first == [json.loads(body)["alert_id"] for body in reversed(bodies)]
+    assert client.lrange(redis_keys.WARNINGS, 0, -1) == list(reversed(bodies))
+    listed.close()
+
+
+def test_a_lost_redis_is_filled_from_the_table(no_alerts: Settings) -> None:
+    table, listed, client = AlertTable(no_alerts), AlertList(no_alerts), redis_client(no_alerts)
+    listed.push(table.write([alert(n) for n in range(5)]))
+    before = client.lrange(redis_keys.WARNINGS, 0, -1)
+    client.delete(redis_keys.WARNINGS, *client.scan_iter(redis_keys.ALERT_PREFIX + "*"))
+    assert listed.refill(table) == 5
+    assert listed.refill(table) == 0
+    assert client.lrange(redis_keys.WARNINGS, 0, -1) == before
+    listed.close()
+
+
+def test_a_batch_is_counted_once(no_alerts: Settings) -> None:
+    counter, client = Counter(no_alerts, "kakou:test"), redis_client(no_alerts)
+    assert counter.add("q", 0, {"n": 2, "m": 0}, {"at": "x"})
+    assert not counter.add("q", 0, {"n": 2, "m": 0}, {"at": "y"})
+    assert counter.add("q", 1, {"n": 3, "m": 1}, {"at": "z"})
+    assert client.hgetall("kakou:test") == {"query": "q", "batch": "1", "n": "5", "m": "1", "at": "z"}
+    assert counter.add("another", 0, {"n": 1}, {})
+    assert client.hgetall("kakou:test") == {"query": "another", "batch": "0", "n": "1"}
+    counter.close()

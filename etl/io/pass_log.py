@@ -15,6 +15,8 @@ from kakou.errors import DiskFullError
 KEEP: Final = 2
 DEFAULT_CAP_BYTES: Final = 64 << 20
 LEAST_FREE_BYTES: Final = 256 << 20
+# No room on the device, in the quota, or under the limit on the size of a file.
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def log_files(path: Path) -> list[Path]:
@@ -53,11 +55,11 @@ class PassLog:
         Raises:
             DiskFullError: less room than the least is left, or the write failed for lack of room.
         """
+        self.check_room()
         if self._size and (self._size >= self._cap or today != self._day):
             self._rotate()
         if not self._size:
             self._day = today
-        self.check_room()
         data = b"".join(line + b"\n" for line in lines)
         written = 0
         try:
@@ -65,7 +67,7 @@ class PassLog:
                 written += os.write(self._file, data[written:])
         except OSError as error:
             os.ftruncate(self._file, self._size)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in _NO_ROOM:
                 raise self._full() from error
             raise
         self._size += len(data)

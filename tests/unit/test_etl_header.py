@@ -15,7 +15,8 @@ IN_ORDER = {field: i for i, field in enumerate(FIELDS_8)}
         ["'G'||GCXH", "XZQHMC", "KKMC", "FXLX", "TO_CHAR(GCSJ,'YYYY-MM-DDHH24:M", "HPZL",
          "SUBSTR(HPHM,0,4)||'***'", "CLPPXH"],
         ["\ufeffgcxh", "xzqhmc", "kkmc", "fxlx", "gcsj", "hpzl", "hphm", "clppxh"],
-        ["过车序号", "行政区划名称", "卡口名称", "方向类型", "过车时间", "号牌种类", "号牌号码", "车辆品牌型号"],
+        ["过车序号", "行政区划名称", "卡口名称", "方向类型",
+         "过车时间", "号牌种类", "号牌号码", "车辆品牌型号"],
         ["ＧＣＸＨ", "XZQHMC", "KKMC", "FXLX", "GCSJ", "HPZL", "HPHM", "CLPPXH"],
         # One name that nobody knows, in the place that the order gives it.
         ["GCXH", "XZQHMC", "KKMC", "FXLX", "GCSJ", "HPZL", "PLATE_NO", "CLPPXH"],

@@ -66,15 +66,20 @@ def test_artefacts_have_the_contracts_columns_order_and_times(out, name, fields)
 def test_report_has_exactly_the_contracts_keys_and_adds_up(out):
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert list(report) == [
-        "rows_read", "rows_kept", "rows_duplicate", "rejected", "files", "days", "observed_share", "imputed", "plates",
+        "rows_read", "rows_kept", "rows_duplicate", "rejected", "files", "days", "observed_share",
+        "imputed", "plates",
     ]  # fmt: skip
     assert report["rows_read"] == report["rows_kept"] + report["rows_duplicate"]
     assert report["rows_read"] == sum(file["rows"] for file in report["files"])
-    assert report["rows_kept"] == len(rows_of(out, "merged_data")) == sum(day["rows"] for day in report["days"])
+    assert (
+        report["rows_kept"] == len(rows_of(out, "merged_data")) == sum(day["rows"] for day in report["days"])
+    )
     assert sum(report["plates"].values()) == report["rows_kept"]
     assert report["observed_share"] == 1.0
     assert set(report["imputed"]) == {"HPZL", "CLPPXH"}
-    assert all(set(one) == {"share", "accuracy", "coverage", "baseline"} for one in report["imputed"].values())
+    assert all(
+        set(one) == {"share", "accuracy", "coverage", "baseline"} for one in report["imputed"].values()
+    )
 
 
 def test_byte_copies_are_named_and_their_rows_counted_as_duplicates(out):
@@ -156,8 +161,12 @@ def test_steps_one_by_one_give_the_same_bytes_as_a_run(raw, out, tmp_path):
 def test_equal_ids_in_two_files_are_kept_once_and_the_first_wins(raw, tmp_path):
     folder, header = tmp_path / "raw", "GCXH,XZQHMC,KKMC,FXLX,GCSJ,HPZL,HPHM,CLPPXH\n"
     folder.mkdir()
-    (folder / "a.csv").write_text(header + "1,丰县,卡口,1,2024-01-02 00:00:00,02,苏C12345,A\n", encoding="utf-8")
-    again = "1,丰县,卡口,1,2024-01-01 00:00:00,02,苏C12345,B\n2,丰县,卡口,1,2024-01-01 00:00:00,02,苏C12345,B\n"
+    (folder / "a.csv").write_text(
+        header + "1,丰县,卡口,1,2024-01-02 00:00:00,02,苏C12345,A\n", encoding="utf-8"
+    )
+    again = (
+        "1,丰县,卡口,1,2024-01-01 00:00:00,02,苏C12345,B\n2,丰县,卡口,1,2024-01-01 00:00:00,02,苏C12345,B\n"
+    )
     (folder / "b.csv").write_text(header + again, encoding="utf-8")
     report = pipeline.run(folder, tmp_path / "out", PARAMS)
     assert [(row["GCXH"], row["CLPPXH"]) for row in rows_of(tmp_path / "out", "merged_data")] == [
@@ -173,10 +182,14 @@ def test_days_are_replicated_only_on_request_and_marked(raw, tmp_path):
     ).fetchall()
     days = {(row[4].day, row[0].rpartition("-R")[2]) for row in rows}
     assert days == {(18, "18"), (19, "19")}
-    originals = {row[0]: row for row in duckdb.sql(f"SELECT * FROM '{tmp_path}/merged_data.parquet'").fetchall()}
+    originals = {
+        row[0]: row for row in duckdb.sql(f"SELECT * FROM '{tmp_path}/merged_data.parquet'").fetchall()
+    }
     for row in rows[:50]:
         assert row[4].time() == originals[row[0].rpartition("-R")[0]][4].time()
-    assert report["observed_share"] == pytest.approx(report["rows_kept"] / (report["rows_kept"] + len(rows)), abs=1e-6)
+    assert report["observed_share"] == pytest.approx(
+        report["rows_kept"] / (report["rows_kept"] + len(rows)), abs=1e-6
+    )
     keys = [(row["GCSJ"], row["GCXH"]) for row in rows_of(tmp_path, "master_data_expanded")]
     assert keys == sorted(keys)
 
@@ -231,4 +244,6 @@ def test_an_unknown_gate_is_proposed_and_never_taken_for_a_known_one(tmp_path):
     assert codes == ["S325_Suining_K64", "S325_Suining_K63"]
     proposals = json.loads((tmp_path / "out" / "gate_proposals.json").read_text(encoding="utf-8"))
     assert [(one["KKMC"], one["NAME"]) for one in proposals] == [("S325_Suining_K64", near)]
-    assert near in (tmp_path / "out" / "kkmc_statistics.txt").read_text(encoding="utf-8").split("To decide:")[1]
+    assert (
+        near in (tmp_path / "out" / "kkmc_statistics.txt").read_text(encoding="utf-8").split("To decide:")[1]
+    )

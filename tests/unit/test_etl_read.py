@@ -1,4 +1,4 @@
-"""A raw file of any dialect becomes typed passes; what cannot be a pass is set aside with reason and place."""
+"""A raw file of any dialect becomes typed passes; what is no pass is set aside with reason and place."""
 
 import json
 from datetime import datetime
@@ -16,7 +16,9 @@ HEADER = '"GCXH","XZQHMC","KKMC","FXLX","GCSJ","HPZL","HP","CLPPXH"\n'
 GATE = "徐州市睢宁县S325淮宿线K63(325省道)63K+100M东侧-向西卡口市际卡口"
 
 
-def line(gcxh="320300100000000001", gate=GATE, time="2023/12/12 9:21:41", kind="02", plate="苏C12345", brand="-"):
+def line(
+    gcxh="320300100000000001", gate=GATE, time="2023/12/12 9:21:41", kind="02", plate="苏C12345", brand="-"
+):
     return ",".join(f'"{value}"' for value in (gcxh, "睢宁县", gate, "2", time, kind, plate, brand)) + "\n"
 
 
@@ -130,7 +132,9 @@ def test_tabs_and_nul_inside_values_are_refused(tmp_path):
 
 
 def test_semicolons_and_a_mark_and_another_order(tmp_path):
-    data = "\ufeffHPHM;GCXH;KKMC;GCSJ;XZQHMC;FXLX;HPZL;CLPPXH\n苏C12345;7;卡口;2024-01-06 00:03:25;丰县;1;02;-\n"
+    data = (
+        "\ufeffHPHM;GCXH;KKMC;GCSJ;XZQHMC;FXLX;HPZL;CLPPXH\n苏C12345;7;卡口;2024-01-06 00:03:25;丰县;1;02;-\n"
+    )
     part, rows, _ = read(tmp_path, "a.csv", data.encode())
     assert part.encoding == "utf-8-sig"
     assert rows[0][:8] == ("7", "丰县", "卡口", "1", datetime(2024, 1, 6, 0, 3, 25), "02", "苏C12345", "-")
@@ -141,11 +145,14 @@ def test_xlsx_with_oracle_header_and_empty_second_sheet(tmp_path):
               "SUBSTR(HPHM,0,4)||'***'", "CLPPXH"]  # fmt: skip
     cells = ["G320300100000000009", "丰县", "卡口 & <K1>", "1", "2024-01-06 00:03:25", "01", "苏C12***", "-"]
     part, rows, refused = read(
-        tmp_path, "202401/06.xlsx", lambda path: write_xlsx(path, header, [np.array([cell]) for cell in cells])
+        tmp_path,
+        "202401/06.xlsx",
+        lambda path: write_xlsx(path, header, [np.array([cell]) for cell in cells]),
     )
     assert (part.encoding, part.rows, refused) == ("xlsx", 1, [])
     assert rows[0][:8] == (
-        "320300100000000009", "丰县", "卡口 & <K1>", "1", datetime(2024, 1, 6, 0, 3, 25), "01", "苏C12***", "-",
+        "320300100000000009", "丰县", "卡口 & <K1>", "1",
+        datetime(2024, 1, 6, 0, 3, 25), "01", "苏C12***", "-",
     )  # fmt: skip
     assert rows[0][8] == 2
 
@@ -157,7 +164,9 @@ def test_xlsx_of_another_hand_with_real_dates_numbers_and_two_sheets(tmp_path):
         for sheet, ids in ((first, (1, 2)), (second, (3,))):
             sheet.append(["GCXH", "XZQHMC", "KKMC", "FXLX", "GCSJ", "HPZL", "HPHM", "CLPPXH"])
             for number in ids:
-                sheet.append([str(number), "丰县", "卡口", 1, datetime(2024, 1, 6, 0, 3, 25), 2, "苏C12345", None])
+                sheet.append(
+                    [str(number), "丰县", "卡口", 1, datetime(2024, 1, 6, 0, 3, 25), 2, "苏C12345", None]
+                )
         book.save(path)
 
     part, rows, _ = read(tmp_path, "a.xlsx", make)

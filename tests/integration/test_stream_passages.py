@@ -31,6 +31,7 @@ from kakou.detection.contradictions import find_contradictions
 from kakou.detection.files import load_rules
 from kakou.detection.state import BATCH_SCHEMA, empty_state
 from kakou.detection.verdicts import judge
+from kakou.fields import DIMENSION_COLUMNS
 from kakou.passage import Passage, format_passage, parse_passage
 from kakou.settings import Settings
 from kakou.stack.environment import child_environment

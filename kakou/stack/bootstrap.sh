@@ -4,6 +4,10 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
+# Runs a command without its chatter; if it fails, its last words end up in the one sentence that follows.
+quietly() { "$@" >"$said" 2>&1; }
+last_words() { grep -v '^[[:space:]]*$' "$said" | tail -n 1 | cut -c 1-200; }
+
 say() { printf '%s\n' "kakou: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
@@ -29,6 +33,7 @@ as_root() {
     elif command -v sudo >/dev/null; then
         sudo "$@"
     else
+        echo "neither root nor sudo"
         return 1
     fi
 }
@@ -41,10 +46,10 @@ need_room() { # GiB
 need_venv_module() {
     "$1" -c 'import ensurepip, venv' 2>/dev/null && return
     say "installing python3-venv"
-    as_root env DEBIAN_FRONTEND=noninteractive sh -c \
-        'apt-get install -qy --no-install-recommends python3-venv >/dev/null 2>&1 ||
-         { apt-get update -q >/dev/null && apt-get install -qy --no-install-recommends python3-venv >/dev/null; }' ||
-        fail "Package python3-venv is missing and could not be installed. Run 'sudo apt-get install python3-venv', then the command again."
+    quietly as_root env DEBIAN_FRONTEND=noninteractive sh -c \
+        'apt-get install -qy --no-install-recommends python3-venv ||
+         { apt-get update -q && apt-get install -qy --no-install-recommends python3-venv; }' ||
+        fail "Package python3-venv is missing and could not be installed ($(last_words)). Run 'sudo apt-get install python3-venv', then the command again."
 }
 
 # Two installs at once would trip over each other; the second waits and then finds everything done.
@@ -54,6 +59,8 @@ if [ -z "${KAKOU_INSTALL_LOCKED:-}" ] && command -v flock >/dev/null; then
 fi
 
 in_step && exit 0
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
 
 python=$(find_python)
 .venv/bin/python -c '' 2>/dev/null || need_room 6
@@ -61,18 +68,19 @@ need_venv_module "$python"
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1 && ! .venv/bin/uv --version >/dev/null 2>&1; then
     say "making .venv with $("$python" --version)"
     rm -rf .venv
-    "$python" -m venv .venv || fail "The virtual environment .venv could not be made. See the lines above; is the disk full?"
+    quietly "$python" -m venv .venv || fail "The virtual environment .venv could not be made ($(last_words)). Check the disk, then run the command again."
 fi
 rm -f .venv/.in-step
 
 mend="Check the network and the disk, then run the command again."
 uv=$(sed -n 's/^uv==//p' requirements.lock)
 if [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$uv" ]; then
-    .venv/bin/python -m pip install -q --disable-pip-version-check "uv==$uv" || fail "uv $uv could not be installed. $mend"
+    quietly .venv/bin/python -m pip install -q --disable-pip-version-check "uv==$uv" ||
+        fail "uv $uv could not be installed ($(last_words)). $mend"
 fi
 say "installing the locked Python packages (about 1.3 GB, once)"
-.venv/bin/uv pip sync -q --python .venv/bin/python requirements.lock ||
-    fail "The Python packages of requirements.lock could not be installed. $mend"
-.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e . ||
-    fail "The project itself could not be installed into .venv. $mend"
+quietly .venv/bin/uv pip sync -q --python .venv/bin/python requirements.lock ||
+    fail "The Python packages of requirements.lock could not be installed ($(last_words)). $mend"
+quietly .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e . ||
+    fail "The project itself could not be installed into .venv ($(last_words)). $mend"
 stamp_of_lock >.venv/.in-step

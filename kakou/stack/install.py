@@ -19,12 +19,12 @@ from typing import Final
 
 from rich.console import Console
 
-from kakou.errors import DiskFullError, InstallError, KakouError
+from kakou.errors import InstallError, KakouError
 from kakou.settings import Settings, load_settings
 from kakou.stack.debian import debian_ready, refresh_lists, unpack_debian
 from kakou.stack.jars import JAR_SETS, fetch_jars, jars_ready, java_home
 from kakou.stack.screen import build_screen, screen_ready
-from kakou.stack.steps import as_root, run_step, told_when_disk_is_full
+from kakou.stack.steps import as_root, demand_room, run_step, told_when_disk_is_full
 
 LEAST_FREE_GIB: Final = 2.0  # servers, jars and browser together; the environment itself is there already
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
@@ -76,21 +76,6 @@ def install_packages(packages: list[str]) -> None:
         run_step(argv, what=what, mend=mend)
 
 
-def demand_room(settings: Settings) -> None:
-    """Checks the disk before anything is fetched.
-
-    Raises:
-        DiskFullError: too little is free.
-    """
-    settings.parts.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(settings.parts).free / 2**30
-    if free < LEAST_FREE_GIB:
-        raise DiskFullError(
-            f"Only {free:.1f} GiB are free on the disk of {settings.parts}, and the install needs about "
-            f"{LEAST_FREE_GIB:.0f}. Free some and run the command again."
-        )
-
-
 def install(settings: Settings, console: Console) -> None:
     """Brings everything that is missing.
 
@@ -110,7 +95,7 @@ def install(settings: Settings, console: Console) -> None:
     if not packages and not steps:
         return
     with told_when_disk_is_full(settings.parts):
-        demand_room(settings)
+        demand_room(settings.parts, LEAST_FREE_GIB)
         if packages:  # first: the jars need Java
             with _told(console, f"Debian packages {', '.join(packages)}"):
                 install_packages(packages)

@@ -11,7 +11,7 @@ from typing import Final
 import psutil
 from rich.console import Console
 
-from kakou.errors import InstallError, ServiceError
+from kakou.errors import DiskFullError, InstallError, KakouError, ServiceError
 from kakou.settings import Settings
 from kakou.stack import leftovers
 from kakou.stack.catalogue import SERVICES, chosen
@@ -23,9 +23,11 @@ from kakou.stack.ports import demand_free_ports
 from kakou.stack.progress import StartDisplay
 from kakou.stack.rendering import make_folders
 from kakou.stack.service import Service
-from kakou.stack.steps import only_one, told_when_disk_is_full
+from kakou.stack.steps import demand_room, only_one, told_when_disk_is_full
 from kakou.stack.supervision import STOPPED, Supervisor, log_file
 
+_LEAST_FREE_GIB: Final = 0.5
+_FULL_GIB: Final = 0.05  # with less, a full disk is why a service failed
 _LAST_LINES: Final = 5
 _POLL_S: Final = 0.4
 _STOP_GRACE_S: Final = 15
@@ -49,6 +51,7 @@ def up(settings: Settings, only: set[str] | None = None, *, console: Console | N
     """
     wanted = chosen(only)
     demand_parts(settings)
+    demand_room(settings.var, _LEAST_FREE_GIB)
     try:
         with stop_signals_interrupt(), told_when_disk_is_full(settings.var):
             make_folders(settings)
@@ -213,7 +216,11 @@ class _Starter:
             time.sleep(_POLL_S)
 
 
-def _failure(settings: Settings, service: Service, what: str) -> ServiceError:
+def _failure(settings: Settings, service: Service, what: str) -> KakouError:
+    try:
+        demand_room(settings.var, _FULL_GIB)
+    except DiskFullError as error:
+        return error
     log = log_file(settings, service.name)
     last = " / ".join(last_lines(log, _LAST_LINES)) or "it wrote nothing"
     return ServiceError(f"{service.name} {what}. See {log}; its last lines: {last}")

@@ -195,7 +195,8 @@ def _demand_balance(counts: Counts) -> None:
     if not counts.complete:
         raise ServiceError(
             f"Not balanced: {counts.offsets} offsets, but {counts.stored} stored + "
-            f"{counts.rejected} rejected + {counts.duplicates} duplicates. See `kakou logs stream` and `kakou logs ship`."
+            f"{counts.rejected} rejected + {counts.duplicates} duplicates. "
+            "See `kakou logs stream` and `kakou logs ship`."
         )
     if counts.planted_seen < counts.planted:
         raise ServiceError(

@@ -15,6 +15,8 @@ from pathlib import Path
 from kakou.errors import DiskFullError, InstallError
 
 _LAST_LINES = 3
+# As the C library, MariaDB and InnoDB put it.
+_DISK_FULL = ("No space left on device", "Errcode: 28", "error: 28", "disk is full", "Disk is full", "ENOSPC")
 
 
 def run_step(
@@ -52,7 +54,7 @@ def run_step(
         raise InstallError(f"{what}: program '{argv[0]}' is not there. {mend}") from error
     if done.returncode:
         said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        if any("No space left on device" in line for line in said):
+        if any(sign in line for line in said for sign in _DISK_FULL):
             raise DiskFullError(f"{what}: no room is left on the disk. Free some and run the command again.")
         tail = " / ".join(_telling(said)[-_LAST_LINES:])
         raise InstallError(f"{what} ({tail or f'exit code {done.returncode}'}). {mend}")
@@ -77,6 +79,21 @@ def as_root() -> list[str] | None:
         return ["sudo"]
     known = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
     return ["sudo", "-n"] if known else None
+
+
+def demand_room(place: Path, gib: float) -> None:
+    """Checks that ``gib`` GiB are free where ``place`` lies or will lie.
+
+    Raises:
+        DiskFullError: they are not.
+    """
+    there = next(one for one in (place, *place.parents) if one.exists())
+    free = shutil.disk_usage(there).free / 2**30
+    if free < gib:
+        raise DiskFullError(
+            f"Only {free:.1f} GiB are free on the disk of {place}, and at least {gib:g} are needed. "
+            "Free some and run the command again."
+        )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from kakou.errors import DiskFullError, InstallError, KakouError
 from kakou.settings import Settings
 from kakou.stack import debian, jars, lifecycle
 from kakou.stack.rendering import make_folders, socket_path, write_private
-from kakou.stack.steps import run_step, told_when_disk_is_full
+from kakou.stack.steps import demand_room, run_step, told_when_disk_is_full
 
 
 def _said(error: KakouError) -> str:
@@ -50,6 +50,13 @@ def test_a_full_disk_is_one_sentence() -> None:
         full.write("x")
         full.flush()
     assert _said(caught.value).startswith("No room is left on the disk that holds /dev.")
+
+
+def test_too_little_room_is_said_before_anything_starts(tmp_path: Path) -> None:
+    demand_room(tmp_path / "not" / "made" / "yet", 0.0)
+    with pytest.raises(DiskFullError) as caught:
+        demand_room(tmp_path / "not" / "made" / "yet", 1e9)
+    assert "GiB are free on the disk of" in _said(caught.value)
 
 
 def test_other_errors_of_the_system_pass_through(tmp_path: Path) -> None:

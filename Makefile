@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install run down test lint types imports pytest format lock env-example
+.PHONY: help install run down test lint types imports screen pytest format lock env-example
 
 BIN := .venv/bin
 PACKAGES := kakou etl spark_jobs serving sql
@@ -21,7 +21,7 @@ run: install ## do the main job once and leave the stack up (RAW=dir for your ow
 down: ## stop every service and leave no process
 	@if [ -x $(BIN)/kakou ]; then exec $(BIN)/kakou down; else echo "Nothing is installed, so nothing runs."; fi
 
-test: install lint types imports pytest ## install, check and run every test; works beside a running stack
+test: install lint types imports screen pytest ## install, check and run every test; works beside a running stack
 
 lint: ## style
 	@$(BIN)/ruff check $(SOURCES)
@@ -33,8 +33,13 @@ types: ## static types
 imports: ## who may import whom
 	@$(BIN)/lint-imports
 
+screen: ## tests of the screen's own code
+	@$(BIN)/python -m kakou.stack.screen test
+
+# The examples in docstrings are tests too; alembic's files run only inside alembic.
 pytest:
-	@exec $(BIN)/python -m pytest -m "not chaos and not bench" $(PYTEST)
+	@exec $(BIN)/python -m pytest -m "not chaos and not bench" \
+		--doctest-modules --ignore=sql/migrations tests $(PACKAGES) $(PYTEST)
 
 format: ## put the sources into the one format
 	@$(BIN)/ruff check -q --fix $(SOURCES) || true

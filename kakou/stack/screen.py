@@ -19,7 +19,7 @@ from kakou.stack.steps import only_one, run_step
 NEEDED_NODE: Final = "node 20.19, 22.12 or later"
 _WEB: Final = PROJECT_ROOT / "web"
 _MODULES: Final = _WEB / "node_modules"
-_NOT_SOURCES: Final = {"node_modules", "dist"}
+_NOT_SOURCES: Final = {"node_modules", "dist", ".test-build"}
 
 
 def node_bin() -> Path | None:
@@ -75,6 +75,14 @@ def screen_ready() -> bool:
     return (_WEB / "dist" / "index.html").is_file() and _is(_MODULES / ".kakou-built", _hash(_sources()))
 
 
+def _npm() -> tuple[Path, dict[str, str]]:
+    folder = node_bin()
+    if folder is None:
+        raise InstallError(f"{NEEDED_NODE} is missing. Run `make install` to get it from PyPI.")
+    path = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
+    return folder / "npm", {**os.environ, "PATH": path, "CI": "1"}
+
+
 def build_screen() -> None:
     """Installs the locked web packages and builds ``web/dist``.
 
@@ -84,14 +92,11 @@ def build_screen() -> None:
     with only_one(PROJECT_ROOT / "var" / ".screen.lock"):
         if screen_ready():
             return
-        folder = node_bin()
-        if folder is None:
-            raise InstallError(f"{NEEDED_NODE} is missing. Run `make install` to get it from PyPI.")
-        env = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}", "CI": "1"}
+        npm, env = _npm()
         lock = _hash(iter([_WEB / "package.json", _WEB / "package-lock.json"]))
         if not _is(_MODULES / ".kakou-lock", lock):
             run_step(
-                [folder / "npm", "ci", "--no-audit", "--no-fund"],
+                [npm, "ci", "--no-audit", "--no-fund"],
                 what="The screen's packages could not be installed",
                 mend="Check the network, then run `make install` again.",
                 cwd=_WEB,
@@ -100,10 +105,20 @@ def build_screen() -> None:
             (_MODULES / ".kakou-lock").write_text(lock)
         wanted = _hash(_sources())
         run_step(
-            [folder / "npm", "run", "build"],
+            [npm, "run", "build"],
             what="The screen could not be built",
             mend="Run `npm run build` in web/ to see all of it.",
             cwd=_WEB,
             env=env,
         )
         (_MODULES / ".kakou-built").write_text(wanted)
+
+
+def run_script(name: str) -> int:
+    """Runs a script of ``web/package.json`` in the foreground and returns its exit code."""
+    npm, env = _npm()
+    return subprocess.run([npm, "run", "--silent", name], cwd=_WEB, env=env, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(sys.argv[1]))

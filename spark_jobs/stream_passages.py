@@ -34,6 +34,10 @@ _LOG = structlog.get_logger("kakou.stream")
 # As soon as there is something, but no oftener: a batch has a fixed cost, and two cores are shared with all
 # the rest.
 _EVERY: Final = {ingest.QUERY: "500 milliseconds", detect.QUERY: "1 second"}
+_PROPERTIES: Final = {
+    "spark.scheduler.mode": "FAIR",
+    "spark.python.daemon.module": "spark_jobs.worker_daemon",
+}
 _LEDGER_FORMAT: Final = 1
 _GRACE_S: Final = 20
 _PYTHON_ERROR: Final = re.compile(r"(?!org\.|java\.|py4j\.Py4J)[\w.]+(Error|Exception): ")
@@ -44,7 +48,7 @@ def run(settings: Settings, stop: threading.Event) -> int:
     formats = {"state": STATE_FORMAT, "buckets": settings.detection_buckets}
     ingest_folder = checkpoint_of(settings, ingest.QUERY, {"ledger": _LEDGER_FORMAT})
     detection_folder = checkpoint_of(settings, detect.QUERY, formats)
-    spark = build_session(settings, "stream", extra={"spark.scheduler.mode": "FAIR"})
+    spark = build_session(settings, "stream", extra=_PROPERTIES)
     alerts = detect.Alerts(settings, partial(query_id, detection_folder))
     store = ingest.Ingest(settings, lambda: f"{ingest.QUERY}-{query_id(ingest_folder)}")
     try:

@@ -1,7 +1,7 @@
 """Rule: what kind of day a day is, as far as traffic cares.
 
-Statutory holidays and make-up workdays come from ``chinese_calendar``. It knows the years whose schedule the
-State Council has published; for a later year only Saturday and Sunday are free.
+Statutory holidays come from ``chinese_calendar``. It knows the years whose schedule the State Council has
+published; in a later year no day is a holiday.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import chinese_calendar
 
 
 @lru_cache(maxsize=8192)
-def day_kind(day: date) -> tuple[int, int, int]:
-    """``(is_weekend, is_off, is_holiday)`` of a day, each 0 or 1.
+def day_kind(day: date) -> tuple[int, int]:
+    """``(is_weekend, is_holiday)`` of a day, each 0 or 1.
 
-    ``is_weekend`` is Saturday and Sunday, as everywhere in the platform; ``is_off`` is a day without work
-    (holidays too, make-up workdays not); ``is_holiday`` is a statutory holiday.
+    ``is_weekend`` is Saturday and Sunday, as everywhere in the platform; ``is_holiday`` is a day off for a
+    statutory holiday, which its make-up workdays are not.
 
     >>> day_kind(date(2024, 1, 1)), day_kind(date(2024, 2, 4)), day_kind(date(2024, 1, 6))
-    ((0, 1, 1), (1, 0, 0), (1, 1, 0))
+    ((0, 1), (1, 0), (1, 0))
     """
     weekend = int(day.weekday() >= 5)
     try:
         off, name = chinese_calendar.get_holiday_detail(day)
     except NotImplementedError:
-        return weekend, weekend, 0
-    # The calendar also names the holiday on its make-up workday; only a free day is one.
-    return weekend, int(off), int(off and name is not None)
+        return weekend, 0
+    # The calendar also names the holiday on its make-up workdays; only a free day is one.
+    return weekend, int(off and name is not None)

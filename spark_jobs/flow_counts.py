@@ -127,10 +127,10 @@ def read_counts(path: Path) -> pd.DataFrame:
 
 
 def with_calendar(frame: pd.DataFrame) -> pd.DataFrame:
-    """Adds ``is_weekend``, ``is_off``, ``is_holiday`` and ``weekday`` (0 Monday) by ``day``."""
+    """Adds ``is_weekend`` and ``is_holiday`` by ``day``."""
     days = pd.DataFrame(
-        [(day, *day_kind(day), day.weekday()) for day in frame["day"].unique()],
-        columns=["day", "is_weekend", "is_off", "is_holiday", "weekday"],
+        [(day, *day_kind(day)) for day in frame["day"].unique()],
+        columns=["day", "is_weekend", "is_holiday"],
     )
     return frame.merge(days, on="day", how="left")
 

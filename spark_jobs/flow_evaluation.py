@@ -24,8 +24,11 @@ from spark_jobs.flow_model import (
     widen,
 )
 
-HELD_BACK_SHARE: Final = 0.15
+TEST_SHARE: Final = 0.15
+# The width of the interval hangs on how much days differ, so more of them go into it.
+CALIBRATION_SHARE: Final = 0.2
 LEAST_HELD_BACK: Final = 2
+LEAST_TRAINING: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,17 @@ class Evaluation:
 
 
 def split_by_time(days: list[date]) -> Split:
-    """Holds back the last days: each of the two parts 15 % of the days, at least two."""
+    """Holds back the last days: 20 % and then 15 % of them, at least two each; three or more stay to train.
+
+    >>> split = split_by_time([date(2024, 1, day) for day in range(1, 15)])
+    >>> len(split.train), len(split.calibration), len(split.test), split.test[-1]
+    (9, 3, 2, datetime.date(2024, 1, 14))
+    """
     ordered = sorted(days)
-    held = max(LEAST_HELD_BACK, round(HELD_BACK_SHARE * len(ordered)))
-    return Split(tuple(ordered[: -2 * held]), tuple(ordered[-2 * held : -held]), tuple(ordered[-held:]))
+    test = max(LEAST_HELD_BACK, round(TEST_SHARE * len(ordered)))
+    calibration = max(LEAST_HELD_BACK, round(CALIBRATION_SHARE * len(ordered)))
+    train = max(len(ordered) - test - calibration, LEAST_TRAINING)
+    return Split(tuple(ordered[:train]), tuple(ordered[train:-test]), tuple(ordered[-test:]))
 
 
 def evaluate(

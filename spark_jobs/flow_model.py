@@ -4,7 +4,7 @@ Model: ridge regression of the square root of an hour's count (the root makes co
 busy and quiet gates) on gate, hour and kind of day and their interactions. The penalty shrinks an
 interaction that few days support towards its parts, so a Sunday 03:00 seen twice leans on all nights of that
 gate. Every stage is stock Spark ML, so the fitted pipeline is one artefact: ``(kkmc, hour, is_weekend,
-is_off, is_holiday, weekday) -> predicted, low, high``.
+is_holiday) -> predicted, low, high``.
 
 Uncertainty: split conformal by time. Quantiles of the held-back residuals in root space, apart for small,
 middle and large flows, become the last stage of the pipeline.
@@ -26,8 +26,8 @@ from pyspark.sql import SparkSession
 COVERAGE: Final = 0.90
 # Strength of the penalty, as the number of imagined days that pull each effect to zero; chosen on held-back
 # days.
-PENALTIES: Final = (1.0, 10.0)
-FEATURES: Final = ("kkmc", "hour", "is_weekend", "is_off", "is_holiday", "weekday")
+PENALTIES: Final = (0.3, 1.0)
+FEATURES: Final = ("kkmc", "hour", "is_weekend", "is_holiday")
 SCALES: Final = 3
 
 Floats = npt.NDArray[np.float64]
@@ -35,12 +35,11 @@ Floats = npt.NDArray[np.float64]
 _CELLS: Final = {
     "c_gate": "kkmc",
     "c_gate_hour": "concat_ws('|', kkmc, hour)",
-    "c_gate_off": "concat_ws('|', kkmc, is_off)",
     "c_gate_hour_weekend": "concat_ws('|', kkmc, hour, is_weekend)",
-    "c_hour_off": "concat_ws('|', hour, is_off)",
-    "c_gate_weekday": "concat_ws('|', kkmc, weekday)",
-    "c_holiday": "concat_ws('|', is_holiday, is_off)",
 }
+# A holiday is seen at every gate and hour, yet it is one day: scaled so that one holiday counts about as
+# much as the penalty, five of them nearly in full.
+_HOLIDAY: Final = "0.02D * is_holiday AS holiday"
 _OUTPUT: Final = ("kkmc", "day", "hour", "root", "predicted", "low", "high")
 
 
@@ -68,12 +67,12 @@ def fit(spark: SparkSession, known: pd.DataFrame, penalty: float) -> PipelineMod
     pipeline = Pipeline(
         stages=[
             SQLTransformer(
-                statement=f"SELECT *, {cells} FROM __THIS__"  # noqa: S608 - our own words, no input
+                statement=f"SELECT *, {cells}, {_HOLIDAY} FROM __THIS__"  # noqa: S608 - our own words, no input
             ),
             # A cell that was never seen has no effect of its own and falls back to the effects it is made of.
             StringIndexer(inputCols=list(_CELLS), outputCols=indexed, handleInvalid="keep"),
             OneHotEncoder(inputCols=indexed, outputCols=hot, dropLast=True),
-            VectorAssembler(inputCols=hot, outputCol="features"),
+            VectorAssembler(inputCols=[*hot, "holiday"], outputCol="features"),
             LinearRegression(
                 labelCol="label",
                 predictionCol="root",

@@ -35,12 +35,13 @@ class Champion:
 
     Attributes:
         days: passes per training day, by which a later run knows what the champion has seen.
+        features: what it reads; with others than today's code gives it cannot be used.
     """
 
     version: str
     days: dict[str, float]
     beats_baseline: bool
-    model: PipelineModel
+    features: str
 
 
 class FlowRegistry:
@@ -89,7 +90,7 @@ class FlowRegistry:
             raise self._away(error) from error
 
     def champion(self) -> Champion | None:
-        """The champion with its model loaded, or None where there is none yet."""
+        """The champion, or None where there is none yet."""
         with self._talking():
             try:
                 held = self._client.get_model_version_by_alias(self.name, self.policy["champion"]["alias"])
@@ -101,10 +102,13 @@ class FlowRegistry:
                 version=str(held.version),
                 days=self._mlflow.artifacts.load_dict(f"runs:/{held.run_id}/{DAYS_FILE}"),
                 beats_baseline=held.tags.get("beats_baseline") == "true",
-                model=self._mlflow.spark.load_model(
-                    f"models:/{self.name}/{held.version}", dfs_tmpdir=self._scratch()
-                ),
+                features=held.tags.get("features", ""),
             )
+
+    def load(self, version: str) -> PipelineModel:
+        """The fitted pipeline of a version."""
+        with self._talking():
+            return self._mlflow.spark.load_model(f"models:/{self.name}/{version}", dfs_tmpdir=self._scratch())
 
     def log(
         self,

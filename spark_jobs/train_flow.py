@@ -44,6 +44,7 @@ from spark_jobs.session import build_session
 log = structlog.get_logger(__name__)
 
 AHEAD_DAYS: Final = 30
+_READS: Final = ",".join(FEATURES)
 Progress = Callable[[str], None]
 
 
@@ -102,19 +103,20 @@ def train_flow(settings: Settings, passes: Path, progress: Progress = lambda _: 
     registry = FlowRegistry(settings)
     champion = registry.champion()
     evaluation = evaluate(spark, known, progress)
-    duel = _duel(spark, champion, known, evaluation)
+    duel = _duel(spark, registry, champion, known, evaluation)
     progress("fitting on all days")
     model = with_intervals(fit(spark, known, evaluation.penalty), evaluation.intervals)
     progress("logging to MLflow")
     run_id, version = _log(settings, registry, model, known, evaluation, duel)
     if duel.promote:
         registry.promote(version)
-    holder = version if duel.promote or champion is None else champion.version
-    use_model = evaluation.beats_baseline if duel.promote or champion is None else champion.beats_baseline
+    stays = champion if champion and not duel.promote else None
+    holder = stays.version if stays else version
+    use_model = stays.beats_baseline if stays else evaluation.beats_baseline
     progress("publishing forecasts")
     wanted = _wanted(settings, known)
     if use_model:
-        forecast = predict(spark, model if duel.promote or champion is None else champion.model, wanted)
+        forecast = predict(spark, registry.load(stays.version) if stays else model, wanted)
         signature = f"{registry.name}/{holder}"
     else:
         forecast = _baseline_forecast(known, wanted, evaluation)
@@ -131,11 +133,17 @@ def train_flow(settings: Settings, passes: Path, progress: Progress = lambda _: 
 
 
 def _duel(
-    spark: SparkSession, champion: Champion | None, known: pd.DataFrame, evaluation: Evaluation
+    spark: SparkSession,
+    registry: FlowRegistry,
+    champion: Champion | None,
+    known: pd.DataFrame,
+    evaluation: Evaluation,
 ) -> _Duel:
     """Compares on those held-back days that the champion has not been trained on."""
     if champion is None:
         return _Duel(True, "first version")
+    if champion.features != _READS:
+        return _Duel(True, f"champion {champion.version} reads {champion.features or 'other features'}")
     totals = day_totals(known)
     unseen = [day for day in evaluation.split.test if champion.days.get(str(day)) != totals[str(day)]]
     if not unseen:
@@ -148,7 +156,7 @@ def _duel(
             np.abs(predict(spark, model, rows)["predicted"].to_numpy(dtype="float64") - actual).mean()
         )
 
-    ours, theirs = miss(evaluation.model), miss(champion.model)
+    ours, theirs = miss(evaluation.model), miss(registry.load(champion.version))
     return _Duel(
         ours < theirs,
         f"MAE {ours:.2f} against {theirs:.2f} of champion {champion.version} "
@@ -189,6 +197,7 @@ def _log(
         "promoted": str(duel.promote).lower(),
         "reason": duel.reason,
         "trained_through": str(days[-1]),
+        "features": _READS,
     }
     figures = {name: f"{value:.3f}" for name, value in evaluation.metrics.items()}
     card = facts | figures | {"covered": figures["coverage"], "coverage": f"{COVERAGE:.0%}"}
@@ -204,7 +213,7 @@ def _log(
             }
         ),
     }
-    params = facts | {"penalty": evaluation.penalty, "coverage": COVERAGE, "features": ",".join(FEATURES)}
+    params = facts | {"penalty": evaluation.penalty, "coverage": COVERAGE}
     return registry.log(
         model,
         params=params,

@@ -6,6 +6,7 @@ second one wait and then find nothing to do.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,8 @@ WRITER_RIGHTS: Final = "SELECT, INSERT, UPDATE, DELETE"
 LINK_RIGHTS: Final = f"{WRITER_RIGHTS}, CREATE TEMPORARY TABLES"
 # Who may read passes need not read password hashes or who looked at what.
 NOT_FOR_READER: Final = frozenset({"users", "audit", "alembic_version"})
+
+_ALEMBIC: Final = threading.Lock()  # alembic keeps the running migration in a global of the process
 
 
 def migrate(settings: Settings) -> str:
@@ -110,7 +113,7 @@ def _upgrade(settings: Settings, topology: Topology, node: str) -> None:
     config = _config()
     engine = create_engine(database_url(settings, node, "root"))
     try:
-        with engine.connect() as connection:
+        with _ALEMBIC, engine.connect() as connection:
             config.attributes["connection"] = connection
             config.attributes["holds"] = lambda table: topology.single.get(table, node) == node
             command.upgrade(config, "head")

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import pymysql
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from sqlalchemy import Engine, Executable, create_engine, event
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Executable,
+    TableClause,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, ProgrammingError, TimeoutError
 
 from kakou.connections import database_url, redis_client
@@ -22,6 +34,8 @@ POOL_WAIT_SECONDS: Final = 5
 CONNECT_SECONDS: Final = 3
 STATEMENT_SECONDS: Final = 25
 ANSWER_SECONDS: Final = 30  # of the API as a whole; the socket gives up just after the statement did
+# Key under which a connection remembers that its endpoint can let the nodes count.
+_ADDS_UP: Final = "adds_up"
 # MariaDB's and MySQL's words for "the statement ran too long".
 _TOO_SLOW: Final = frozenset({1969, 3024})
 # Schema or table missing: the stack is still being set up.
@@ -49,27 +63,50 @@ class Endpoint:
         )
         event.listen(self._engine, "connect", _prepare)
 
-    def rows(self, statement: Executable, parameters: dict[str, Any] | None = None) -> Sequence[Any]:
+    def rows(self, statement: Executable) -> Sequence[Any]:
         """Runs a read and answers all its rows.
 
         Raises:
             StoreDownError: the endpoint or a node behind it is away, or not set up yet.
             QueryTooSlowError: the statement took longer than ``STATEMENT_SECONDS``.
         """
+        with self._connection() as connection:
+            return connection.execute(statement).all()
+
+    def scalar(self, statement: Executable) -> Any:
+        """The first column of the first row, None where there is no row."""
+        rows = self.rows(statement)
+        return rows[0][0] if rows else None
+
+    def count(self, rows_of: TableClause, *wanted: ColumnElement[bool]) -> int:
+        """Number of rows that meet all conditions, each of which is about one column.
+
+        Spider can let the nodes count, which is several times faster. It then checks the condition once more
+        against the smallest value of each column, which holds for single columns and silently loses rows for
+        an OR over two; grouped results it can lose whatever the condition. So it is used for this alone.
+        """
+        statement = select(func.count()).select_from(rows_of).where(*wanted)
+        with self._connection() as connection:
+            adds_up = connection.info.get(_ADDS_UP)
+            if not adds_up:
+                return int(connection.execute(statement).scalar_one())
+            connection.execute(text("SET SESSION spider_direct_aggregate = 1"))
+            try:
+                return int(connection.execute(statement).scalar_one())
+            finally:
+                connection.execute(text("SET SESSION spider_direct_aggregate = 0"))
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
         try:
             with self._engine.connect() as connection:
-                return connection.execute(statement, parameters).all()
+                yield connection
         except TimeoutError as error:
             raise StoreDownError(
                 "All connections to the database are busy. Try again in a moment.", store="endpoint"
             ) from error
         except DBAPIError as error:
             raise _refusal(error) from error
-
-    def scalar(self, statement: Executable) -> Any:
-        """The first column of the first row, None where there is no row."""
-        rows = self.rows(statement)
-        return rows[0][0] if rows else None
 
     def close(self) -> None:
         self._engine.dispose()
@@ -82,15 +119,9 @@ def open_redis(settings: Settings) -> redis.Redis:
     return client
 
 
-def _prepare(connection: Any, _record: object) -> None:
-    """Settings of a new connection. An endpoint that does not know one of them is left as it is.
-
-    Spider adds up sums and counts on the nodes only if told to, which makes them several times faster. It
-    then checks the condition once more against the smallest value of each column, so a condition over two
-    columns at once (an OR, a comparison of columns) silently loses rows. All conditions of our repositories
-    are therefore single-column ones joined by AND; a test holds the results against the nodes' own.
-    """
-    _try(connection, "SET SESSION spider_direct_aggregate = 1")
+def _prepare(connection: Any, record: Any) -> None:
+    """Settings of a new connection. An endpoint that does not know one of them is left as it is."""
+    record.info[_ADDS_UP] = _try(connection, "SET SESSION spider_direct_aggregate = 0")
     # MariaDB counts in seconds, MySQL in milliseconds; MyCat knows neither and keeps the socket's timeout.
     if not _try(connection, f"SET SESSION max_statement_time = {STATEMENT_SECONDS}"):
         _try(connection, f"SET SESSION max_execution_time = {STATEMENT_SECONDS * 1000}")

@@ -88,8 +88,8 @@ class Flow:
 def _windows(now: datetime, hours: int) -> list[list[ColumnElement[bool]]]:
     """The last ``hours`` hours of the clock, the running one included, as conditions to be asked one by one.
 
-    In one condition they would need an OR over day and hour, and a sum over shards must not hold one (see
-    ``serving.stores``).
+    In one condition they would need an OR over two columns, which the endpoint's index range over both days
+    cannot use well and its counting on the nodes would answer wrongly (see ``Endpoint.count``).
     """
     first, today = now - timedelta(hours=hours - 1), now.date()
     if first.date() == today:

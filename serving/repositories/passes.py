@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, desc, func, select
+from sqlalchemy import ColumnElement, desc, select
 
 from kakou.fields import COLUMNS_12, TIME_FORMAT
 from serving.plate_pattern import has_wildcard, like_pattern
@@ -37,14 +37,13 @@ class Passes:
         if (rows and len(rows) < query.size) or (not rows and skipped == 0):
             total = skipped + len(rows)  # this is the last page, so nothing is left to count
         else:
-            total = int(self._endpoint.scalar(select(func.count()).select_from(TRAFFIC_DATA).where(*wanted)))
+            total = self._endpoint.count(TRAFFIC_DATA, *wanted)
         items = [_item(row._mapping) for row in rows]
         return PassPage(total=total, page=query.page, size=query.size, next_cursor=None, items=items)
 
     def count_since(self, now: datetime, span: timedelta) -> int:
         """Passes of the ``span`` that ends at ``now``; ``gcsj`` is indexed."""
-        recent = (_T.gcsj > now - span, _T.gcsj <= now)
-        return int(self._endpoint.scalar(select(func.count()).select_from(TRAFFIC_DATA).where(*recent)))
+        return self._endpoint.count(TRAFFIC_DATA, _T.gcsj > now - span, _T.gcsj <= now)
 
 
 def _conditions(query: PassQuery) -> list[ColumnElement[bool]]:

@@ -8,7 +8,7 @@ from typing import Final
 import redis
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import desc, func, select
+from sqlalchemy import desc, select
 
 from kakou import redis_keys
 from serving.problems import StoreDownError
@@ -65,7 +65,7 @@ class Warnings:
     def _since(self, midnight: datetime) -> int | None:
         raised = (_W.verdict == SHOWN_VERDICT, _W.status == "raised", _W.detected_at >= midnight)
         try:
-            return int(self._endpoint.scalar(select(func.count()).select_from(WARNINGS).where(*raised)))
+            return self._endpoint.count(WARNINGS, *raised)
         except StoreDownError:
             return None
 

@@ -47,7 +47,7 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30), "retry_policy": RETRY},
 ) as dag:
     # Of the default pool's four slots a training takes three: two never run at once, and a batch still may.
-    @task(pool_slots=3, execution_timeout=timedelta(minutes=30))
+    @task(pool_slots=3, priority_weight=10, execution_timeout=timedelta(minutes=30))
     def learn_travel_times() -> dict[str, Any]:
         """Runs the Spark job in a Python of its own."""
         from pathlib import Path

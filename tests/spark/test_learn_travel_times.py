@@ -1,0 +1,129 @@
+"""The nightly job learns what the pure function learns."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from pyspark.sql import SparkSession
+
+from kakou.detection.travel import MAX_GAP_SECONDS, TRAVEL_COLUMNS, TRAVEL_SCHEMA, learn
+from kakou.errors import BadInputError
+from kakou.settings import Settings
+from spark_jobs.learn_travel_times import learn_travel_times
+
+pytestmark = pytest.mark.spark
+
+START = datetime(2024, 1, 1)
+PLATES = [f"苏C{n:05d}" for n in range(60)] + ["苏C12***", "-", "6***", "苏CD12345", "鲁QA1234挂"]
+
+
+def passes(rows: int, seed: int) -> pd.DataFrame:
+    """Vehicles at random gates at random times: short and long gaps, ties, ids that come twice, plates that
+    name nobody.
+    """
+    rng = np.random.default_rng(seed)
+    seconds = rng.integers(0, 3 * 86_400, rows)
+    seconds[: rows // 10] = seconds[rows // 10 : 2 * (rows // 10)]  # ties in time
+    ids = [f"G{n:06d}" for n in range(rows)]
+    ids[: rows // 50] = ids[rows // 50 : 2 * (rows // 50)]
+    return pd.DataFrame(
+        {
+            "GCXH": ids,
+            "KKMC": rng.choice(["A", "B", "C", "丁"], rows),
+            "HPHM": rng.choice(PLATES, rows),
+            "GCSJ": [START + timedelta(seconds=int(s)) for s in seconds],
+            "ORIGIN": rng.choice(["observed", "observed", "observed", "copied", "replicated"], rows),
+        }
+    ).astype({"GCSJ": "datetime64[us]"})
+
+
+def by_pure_function(frame: pd.DataFrame) -> pl.DataFrame:
+    observed = frame[frame["ORIGIN"] == "observed"]
+    return learn(
+        pl.DataFrame(
+            {
+                "gcxh": observed["GCXH"].to_list(),
+                "hphm": observed["HPHM"].to_list(),
+                "kkmc": observed["KKMC"].to_list(),
+                "t": [int((at - START).total_seconds()) for at in observed["GCSJ"]],
+            }
+        )
+    )
+
+
+def written(settings: Settings) -> pl.DataFrame:
+    return pl.read_csv(settings.travel_times_file, schema=TRAVEL_SCHEMA)
+
+
+@pytest.mark.parametrize("rows", [40, 6_000])
+def test_spark_and_pure_function_agree(spark: SparkSession, settings: Settings, tmp_path: Path, rows: int):
+    frame = passes(rows, seed=rows)
+    frame.sample(frac=1, random_state=1).to_parquet(tmp_path / "passes.parquet", index=False)
+    result = learn_travel_times(settings, tmp_path / "passes.parquet")
+    expected = by_pure_function(frame)
+    assert written(settings).equals(expected)
+    assert result.pairs == len(expected) > 0
+    assert result.trips == expected["passes"].sum()
+    assert result.learned == (expected["basis"] == "learned").sum()
+
+
+def test_world_of_the_test_has_pairs_of_both_kinds():
+    many, few = by_pure_function(passes(6_000, seed=6_000)), by_pure_function(passes(40, seed=40))
+    assert set(many["basis"]) == {"learned"}
+    assert set(few["basis"]) == {"few"}
+
+
+@pytest.mark.parametrize(
+    ("gap", "learned"), [(1, True), (MAX_GAP_SECONDS, True), (MAX_GAP_SECONDS + 1, False), (0, False)]
+)
+def test_trip_is_at_most_four_hours_and_more_than_nothing(
+    spark: SparkSession, settings: Settings, tmp_path: Path, gap: int, learned: bool
+):
+    at = [START, START + timedelta(seconds=gap)]
+    frame = pd.DataFrame({"GCXH": ["1", "2"], "KKMC": ["A", "B"], "HPHM": PLATES[0], "GCSJ": at})
+    frame.astype({"GCSJ": "datetime64[us]"}).to_parquet(tmp_path / "passes.parquet", index=False)
+    learn_travel_times(settings, tmp_path / "passes.parquet")
+    rows = [(1, int(0.8 * gap), "few")] if learned else []
+    assert written(settings).select("passes", "min_travel_seconds", "basis").rows() == rows
+
+
+def test_masked_plates_leave_the_header_only(
+    spark: SparkSession, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    frame = passes(500, seed=1).assign(HPHM="苏C12***")
+    frame.to_parquet(tmp_path / "passes.parquet", index=False)
+    assert learn_travel_times(settings, tmp_path / "passes.parquet").pairs == 0
+    assert settings.travel_times_file.read_text(encoding="utf-8") == ",".join(TRAVEL_COLUMNS) + "\n"
+    assert "masked plates give none" in capsys.readouterr().out
+
+
+def test_new_times_replace_old_ones_whole_and_leave_no_draft(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+):
+    settings.travel_times_file.parent.mkdir(parents=True)
+    settings.travel_times_file.write_text("old", encoding="utf-8")
+    passes(400, seed=2).to_parquet(tmp_path / "passes.parquet", index=False)
+    learn_travel_times(settings, tmp_path / "passes.parquet")
+    assert list(settings.travel_times_file.parent.iterdir()) == [settings.travel_times_file]
+    assert written(settings).columns == list(TRAVEL_COLUMNS)
+
+
+def test_what_cannot_be_read_is_named_and_the_old_times_stay(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+):
+    settings.travel_times_file.parent.mkdir(parents=True)
+    settings.travel_times_file.write_text("old", encoding="utf-8")
+    with pytest.raises(BadInputError, match="There are no passes at"):
+        learn_travel_times(settings, tmp_path / "none.parquet")
+    passes(10, seed=3).drop(columns="HPHM").to_parquet(tmp_path / "lacking.parquet", index=False)
+    with pytest.raises(BadInputError, match="lacks HPHM"):
+        learn_travel_times(settings, tmp_path / "lacking.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"no parquet")
+    with pytest.raises(BadInputError, match="cannot be read as Parquet"):
+        learn_travel_times(settings, tmp_path / "broken.parquet")
+    assert settings.travel_times_file.read_text(encoding="utf-8") == "old"

@@ -125,7 +125,7 @@ class BodyTooLargeError(ApiError):
 
 
 class ScreenMissingError(ApiError):
-    """The screen was never built. The operator runs ``make web``."""
+    """The screen was never built. The operator runs ``make install``."""
 
     type, title, status = "/problems/screen-missing", "The screen is not built", 503
 

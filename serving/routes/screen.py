@@ -74,7 +74,5 @@ def _bearer(request: Request) -> str | None:
 def _built(name: str) -> Path:
     path = DIST / name
     if not path.is_file():
-        raise ScreenMissingError(
-            "The screen is not built yet. Run `make web`, or `npm ci && npm run build` in web/."
-        )
+        raise ScreenMissingError("The screen is not built yet. Run `make install`.")
     return path

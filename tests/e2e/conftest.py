@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,29 +14,21 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from kakou.settings import PROJECT_ROOT, Settings
+from kakou.settings import Settings
+from kakou.stack.screen import build_screen
 from serving.app import create_app
 
-WEB = PROJECT_ROOT / "web"
 CHROMIUM = "/usr/bin/chromium"
 
 
 @pytest.fixture(scope="session")
-def built_screen() -> Path:
-    """``web/dist``, built if it is missing or older than its sources."""
-    page = WEB / "dist" / "index.html"
-    sources = [*(WEB / "src").rglob("*.*"), *WEB.glob("*.html"), WEB / "package-lock.json"]
-    if not page.is_file() or page.stat().st_mtime < max(one.stat().st_mtime for one in sources):
-        path = f"{PROJECT_ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        npm = shutil.which("npm", path=path)
-        assert npm, "npm is missing: `kakou doctor` says how to get it."
-        for step in (["ci"], ["run", "build"]):
-            subprocess.run([npm, *step], cwd=WEB, check=True, env={**os.environ, "PATH": path}, timeout=500)
-    return page.parent
+def built_screen() -> None:
+    """``web/dist`` of the present sources."""
+    build_screen()
 
 
 @pytest.fixture(scope="session")
-def serve(stack: Settings, built_screen: Path) -> Iterator[Any]:
+def serve(stack: Settings, built_screen: None) -> Iterator[Any]:
     """Starts the API on the stack's port and gives a function that stops and starts it again."""
 
     class Api:

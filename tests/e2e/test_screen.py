@@ -81,19 +81,20 @@ def figure(page: Page, name: str) -> Any:
 
 
 def painted(page: Page, panel: str) -> int:
-    """How many different colours a panel's canvas shows: a blank one has one."""
-    return page.evaluate(
+    """How many different colours the canvases of a panel show: a blank one has one."""
+    colours: int = page.evaluate(
         """name => {
-            const canvas = document.querySelector(`[data-panel=${name}] canvas`);
-            if (!canvas) return 0;
-            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
             const seen = new Set();
-            for (let i = 0; i < data.length; i += 4 * 7)
-                seen.add(data[i] << 24 | data[i + 1] << 16 | data[i + 2] << 8 | data[i + 3]);
+            for (const canvas of document.querySelectorAll(`[data-panel=${name}] canvas`)) {
+                const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+                for (let i = 0; i < data.length; i += 4 * 7)
+                    seen.add(data[i] << 24 | data[i + 1] << 16 | data[i + 2] << 8 | data[i + 3]);
+            }
             return seen.size;
         }""",
         panel,
     )
+    return colours
 
 
 def test_numbers_warnings_and_charts_appear(screen: Page, shots: Path) -> None:

@@ -36,6 +36,7 @@ export function transformProps({ counts, gates, limit, selected, scale }: TopGat
       {
         type: "bar",
         barWidth: "46%",
+        barMaxWidth: scale.px(20),
         showBackground: true,
         backgroundStyle: { color: "rgba(96, 150, 220, 0.08)", borderRadius: 3 },
         label: {

@@ -23,6 +23,6 @@ export class Connection {
   show(state: Freshness, lastUpdate: string | null): void {
     this.root.dataset["connection"] = state;
     this.word.textContent = WORDS[state];
-    this.since.textContent = lastUpdate === null ? "尚无数据" : `更新 ${lastUpdate}`;
+    this.since.textContent = !lastUpdate ? "尚无数据" : `更新 ${lastUpdate}`;
   }
 }

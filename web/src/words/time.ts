@@ -34,21 +34,20 @@ export function spanZh(seconds: number | null): string {
 
 /** Tells the platform's time of day, which need not be the browser's: it is learned from the API's own stamps. */
 export class PlatformClock {
-  private ahead: number;
-
-  constructor(now: number = Date.now()) {
-    this.ahead = -new Date(now).getTimezoneOffset() * 60_000;
-  }
+  private ahead: number | null = null;
 
   /** `stamp` is an API time such as `2024-01-15T08:03:41.120+08:00`, heard at `now`. */
   learn(stamp: string, now: number): void {
     const wall = Date.parse(`${stamp.slice(0, 23)}Z`);
+    if (Number.isNaN(wall)) return;
     // An answer may be some seconds old, so small differences say nothing and would only make the clock jump.
-    if (Math.abs(wall - now - this.ahead) > 3_000) this.ahead = wall - now;
+    const ahead = wall - now;
+    if (this.ahead === null || Math.abs(ahead - this.ahead) > 3_000) this.ahead = ahead;
   }
 
-  /** `2024-01-15 08:03:41` at a moment of the browser's clock. */
+  /** `2024-01-15 08:03:41` at a moment of the browser's clock; empty until the API was heard. */
   text(now: number): string {
+    if (this.ahead === null) return "";
     return new Date(now + this.ahead).toISOString().slice(0, 19).replace("T", " ");
   }
 }

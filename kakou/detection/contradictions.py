@@ -18,11 +18,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from kakou.detection.rules import Rules
-from kakou.detection.state import STATE_SCHEMA, newest_of, with_newest
+from kakou.detection.state import STATE_SCHEMA, grow, newest_of, plate_keys, with_newest
 from kakou.plates import WHOLE_PLATE_PATTERN
 
 # A plate with more passes than this inside the window is no vehicle but a reading error that repeats (a
@@ -47,6 +48,13 @@ CONTRADICTION_SCHEMA: Final[dict[str, Any]] = {
     "distance_km": pl.Float64,
     "basis": pl.Int8,
 }
+_KNOWN: Final = pl.Schema(
+    {
+        **dict.fromkeys(("gcxh", "kkmc", "hpzl", "hphm", "clppxh"), pl.String),
+        "t": pl.Int64,
+        "key": pl.UInt64,
+    }
+)
 _PASS = ("gcxh", "kkmc", "hpzl", "clppxh", "t")
 
 
@@ -95,17 +103,17 @@ def find_contradictions(state: pa.Table, batch: pa.Table, rules: Rules) -> tuple
     decidable = arrived.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
     on_time, newest, future, late = _set_aside(decidable, newest_of(state), rules)
 
-    kept = pl.DataFrame(pl.from_arrow(state))
-    known = kept.join(on_time.select("hphm").unique(), on="hphm", how="semi")
-    fresh = on_time.unique(["hphm", "gcxh"], keep="first", maintain_order=True).join(
-        known, on=["hphm", "gcxh"], how="anti", maintain_order="left"
+    keys = plate_keys(on_time["hphm"])
+    known = _known_plates(state, keys)
+    fresh = on_time.with_columns(pl.Series("key", keys)).unique(
+        ["hphm", "gcxh"], keep="first", maintain_order=True
     )
+    if len(known):
+        fresh = fresh.join(known, on=["hphm", "gcxh"], how="anti", maintain_order="left")
     duplicates = len(on_time) - len(fresh)
     fresh, crowded = _thin_crowds(known, fresh)
 
     found = _judge(_pairs(known, fresh, rules.limits.window), rules)
-    horizon = newest - rules.limits.retention
-    grown = pl.concat([kept, fresh]).filter(pl.col("t") >= horizon)
     counts = Counts(
         passes=len(arrived),
         withheld=len(arrived) - len(decidable),
@@ -115,7 +123,19 @@ def find_contradictions(state: pa.Table, batch: pa.Table, rules: Rules) -> tuple
         crowded=crowded,
         contradictions=len(found),
     )
-    return with_newest(_arrow(grown).cast(STATE_SCHEMA), newest), _arrow(found), counts
+    grown = grow(state, _arrow(fresh.select(STATE_SCHEMA.names)), newest - rules.limits.retention)
+    return with_newest(grown, newest), _arrow(found), counts
+
+
+def _known_plates(state: pa.Table, keys: npt.NDArray[np.uint64]) -> pl.DataFrame:
+    """Passes of the state under plates of the batch. The rest of a large state is looked at by number
+    only."""
+    if not len(state) or not len(keys):
+        return pl.DataFrame(schema=_KNOWN)
+    wanted, held = np.unique(keys), state["key"].to_numpy()
+    at = np.searchsorted(wanted, held)
+    hit = wanted[np.minimum(at, len(wanted) - 1)] == held
+    return pl.DataFrame(pl.from_arrow(state.filter(pa.array(hit)))).cast(_KNOWN)
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:
@@ -141,6 +161,8 @@ def _set_aside(decidable: pl.DataFrame, newest: int, rules: Rules) -> tuple[pl.D
 
 
 def _thin_crowds(known: pl.DataFrame, fresh: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    if len(known) + len(fresh) <= CROWD:
+        return fresh, 0
     size = pl.concat([known.select("hphm"), fresh.select("hphm")]).group_by("hphm").len("size")
     crowds = size.filter(pl.col("size") > CROWD)
     if crowds.is_empty():
@@ -157,7 +179,9 @@ def _thin_crowds(known: pl.DataFrame, fresh: pl.DataFrame) -> tuple[pl.DataFrame
 
 def _pairs(known: pl.DataFrame, fresh: pl.DataFrame, window: int) -> pl.DataFrame:
     """Each pair of which at least one half is new, at two gates and inside the window, earlier half first."""
-    new = fresh.with_row_index("_new")
+    new = fresh.select(*_PASS, "hphm").with_row_index("_new")
+    if known.is_empty() and not new["hphm"].is_duplicated().any():
+        return pl.DataFrame()
     old = known.with_columns(pl.lit(None, dtype=pl.UInt32).alias("_new")).select(new.columns)
     both = pl.concat([old, new]).join(new, on="hphm", suffix="_b")
     both = both.filter(

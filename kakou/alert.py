@@ -39,7 +39,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A verdict on two passes; ``first`` and ``second`` are ordered by (gcsj, gcxh). Unknown numbers are None."""
+    """A verdict on two passes in order of (gcsj, gcxh). Unknown numbers are None."""
 
     alert_id: str
     verdict: Verdict

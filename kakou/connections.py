@@ -1,7 +1,8 @@
 """How to reach each store: one place for addresses, accounts and passwords.
 
 Accounts on the nodes and at the endpoint: ``root`` (migrations), ``kakou_writer`` (stream), ``kakou_reader``
-(API and downstream apps; can only read). Passwords are the generated secrets ``db_root``, ``db_writer``, ``db_reader``.
+(API and downstream apps; can only read). Passwords are the generated secrets ``db_root``, ``db_writer`` and
+``db_reader``.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class InstallError(KakouError):
 
 
 class PortTakenError(KakouError):
-    """Another program listens on a port of ours. The operator sets ``KAKOU_PORT_OFFSET`` or ends that program."""
+    """A port of ours is taken. The operator sets ``KAKOU_PORT_OFFSET`` or ends the other program."""
 
 
 class ServiceError(KakouError):
@@ -30,7 +30,7 @@ class ServiceError(KakouError):
 
 
 class StorageError(KakouError):
-    """A database, Redis or the broker refused or is away. It is retried with a cap; then the job stops loudly."""
+    """A database, Redis or the broker refuses or is away. Retried with a cap; then the job stops loudly."""
 
 
 class DiskFullError(KakouError):
@@ -38,7 +38,7 @@ class DiskFullError(KakouError):
 
 
 class RawFolderError(KakouError):
-    """The raw folder is missing or holds nothing to read. The operator names another with ``--raw`` or ``RAW=``."""
+    """The raw folder is missing or empty. The operator names another with ``--raw`` or ``RAW=``."""
 
 
 class BadInputError(KakouError):

@@ -63,11 +63,15 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", description="Least level that is logged")
 
     api_hosts: str = Field("", description="Further host names that the API answers to, with commas between")
-    api_origins: str = Field("", description="Further origins whose pages may call the API, with commas between")
+    api_origins: str = Field(
+        "", description="Further origins whose pages may call the API, with commas between"
+    )
 
     detection_window_minutes: int = Field(120, ge=1, description="Passes this far apart are compared")
     lateness_minutes: int = Field(30, ge=0, description="How late a pass may arrive and still count")
-    future_minutes: int = Field(20, ge=0, description="A pass stamped further ahead of its arrival is set aside")
+    future_minutes: int = Field(
+        20, ge=0, description="A pass stamped further ahead of its arrival is set aside"
+    )
     detection_buckets: int = Field(16, ge=1, description="State buckets that plates are hashed into")
     fallback_kmh: float = Field(200.0, gt=0, description="Straight-line speed where nothing is learned")
 

@@ -6,9 +6,18 @@ import pytest
 from kakou import __version__
 
 
+COMMANDS = (
+    "up", "down", "status", "logs", "doctor", "raw", "etl", "simulate", "ship", "detect", "flow", "shard",
+)  # fmt: skip
+
+
 def kakou(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "kakou.cli", *arguments], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "kakou.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 
@@ -18,7 +27,7 @@ def test_version() -> None:
 
 def test_help_lists_every_command() -> None:
     text = kakou("--help").stdout
-    for command in "up down status logs doctor raw etl simulate ship detect flow shard".split():
+    for command in COMMANDS:
         assert f" {command} " in text
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from kakou import __version__
 
-
 COMMANDS = (
     "up", "down", "status", "logs", "doctor", "raw", "etl", "simulate", "ship", "detect", "flow", "shard",
 )  # fmt: skip

@@ -40,6 +40,7 @@ def engine(
     connection = duckdb.connect(config=settings)
     try:
         connection.execute("SET TimeZone='UTC'")
+        connection.execute("SET enable_progress_bar = false")  # it would write into our output
         yield connection
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         if "No space left" in str(error) or "disk" in str(error).lower():

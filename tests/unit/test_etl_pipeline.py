@@ -11,6 +11,7 @@ import pytest
 
 from etl import pipeline
 from etl.generate.raw_folder import generate_raw
+from etl.io.engine import engine
 from etl.params import EtlParams
 from kakou.errors import BadInputError
 from kakou.fields import DIMENSION_COLUMNS, FIELDS_8, FIELDS_12
@@ -247,3 +248,8 @@ def test_an_unknown_gate_is_proposed_and_never_taken_for_a_known_one(tmp_path):
     assert (
         near in (tmp_path / "out" / "kkmc_statistics.txt").read_text(encoding="utf-8").split("To decide:")[1]
     )
+
+
+def test_the_engine_writes_nothing_into_our_output(tmp_path):
+    with engine(tmp_path) as con:
+        assert con.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]

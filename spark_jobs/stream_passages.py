@@ -29,13 +29,15 @@ from kakou.settings import Settings, load_settings
 from spark_jobs import detect, ingest
 from spark_jobs.checkpoint import checkpoint_of, query_id
 from spark_jobs.session import build_session
+from spark_jobs.sinks.patience import STOPPING
 
 _LOG = structlog.get_logger("kakou.stream")
 # As soon as there is something, but no oftener: a batch has a fixed cost, and two cores are shared with all
 # the rest.
-_EVERY: Final = {ingest.QUERY: "500 milliseconds", detect.QUERY: "1 second"}
+_EVERY: Final = {ingest.QUERY: "1 second", detect.QUERY: "1 second"}
 _PROPERTIES: Final = {
     "spark.scheduler.mode": "FAIR",
+    "spark.sql.streaming.stopTimeout": "15s",
     "spark.python.daemon.module": "spark_jobs.worker_daemon",
 }
 _LEDGER_FORMAT: Final = 1
@@ -129,7 +131,7 @@ def _reason(query: StreamingQuery) -> str:
 
 def main() -> None:
     """Entry point: an error that we foresaw is one sentence and exit code 1."""
-    stop = threading.Event()
+    stop = STOPPING
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
         stop.set()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import kafka.errors
 import pymysql
@@ -18,7 +19,9 @@ _LOG = structlog.get_logger("kakou.stream")
 Answer = TypeVar("Answer")
 # What a store may do to us. A record is never at fault here: data errors were sorted out before any store is
 # asked.
-AWAY = (pymysql.MySQLError, redis.RedisError, kafka.errors.KafkaError, StorageError, OSError)
+# Set when the process is asked to stop: nobody then waits any longer.
+STOPPING: Final = threading.Event()
+AWAY: Final = (pymysql.MySQLError, redis.RedisError, kafka.errors.KafkaError, StorageError, OSError)
 
 
 def patiently(settings: Settings, what: str, action: Callable[[], Answer]) -> Answer:
@@ -30,7 +33,10 @@ def patiently(settings: Settings, what: str, action: Callable[[], Answer]) -> An
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(AWAY),
         wait=tenacity.wait_exponential(multiplier=0.25, max=15),
-        stop=tenacity.stop_after_delay(settings.retry_cap_seconds),
+        stop=tenacity.stop_any(
+            tenacity.stop_after_delay(settings.retry_cap_seconds), tenacity.stop_when_event_set(STOPPING)
+        ),
+        sleep=tenacity.sleep_using_event(STOPPING),
         before_sleep=lambda state: _LOG.warning(
             "store_away", what=what, tries=state.attempt_number, why=_why(state)
         ),

@@ -17,11 +17,10 @@ from kakou.settings import Settings
 
 _LOG = structlog.get_logger("kakou.stream")
 Answer = TypeVar("Answer")
-# What a store may do to us. A record is never at fault here: data errors were sorted out before any store is
-# asked.
+# What a store may do to us. A record is never at fault: data errors were sorted out before a store is asked.
+AWAY: Final = (pymysql.MySQLError, redis.RedisError, kafka.errors.KafkaError, StorageError, OSError)
 # Set when the process is asked to stop: nobody then waits any longer.
 STOPPING: Final = threading.Event()
-AWAY: Final = (pymysql.MySQLError, redis.RedisError, kafka.errors.KafkaError, StorageError, OSError)
 
 
 def patiently(settings: Settings, what: str, action: Callable[[], Answer]) -> Answer:

@@ -27,3 +27,5 @@ SELECT COUNT(*) FROM traffic_data WHERE kkmc = 'EP_it''s \\ odd'
 SELECT COUNT(*) FROM traffic_data WHERE kkmc = 'a gate that nobody knows'
 SELECT * FROM traffic_data WHERE kkmc IN ('unknown one', 'unknown two')
 SELECT COUNT(*) FROM traffic_data WHERE gcsj > NOW()
+SELECT COUNT(*), SUM(is_peak_hour) FROM traffic_data WHERE gcsj >= '2024-01-10' AND (gcsj > '2024-01-11' OR is_weekend >= 1)
+SELECT kkmc, HOUR(gcsj) h, COUNT(*) n FROM traffic_data WHERE gcsj >= '2024-01-10' AND (gcsj > '2024-01-12' OR is_peak_hour = 1) GROUP BY kkmc, h ORDER BY kkmc, h

@@ -23,7 +23,8 @@ from kakou.settings import Settings
 
 OUTPUT: Final = "kind string, body string"
 STATE: Final = "format int, passes binary"
-_ORDER: Final = ["arrival", "partition", "offset"]
+# To the millisecond: a shipper that was away sends hours of passes in seconds, over all partitions at once.
+_ORDER: Final = ["moment", "partition", "offset"]
 
 
 class Bucket:

@@ -39,6 +39,7 @@ def passes(records: DataFrame, buckets: int) -> DataFrame:
         "clppxh",
         seconds_of(F.col("gcsj")).alias("t"),
         local_seconds_of(F.col("timestamp")).alias("arrival"),
+        F.unix_millis(F.col("timestamp")).alias("moment"),
         "partition",
         "offset",
     )

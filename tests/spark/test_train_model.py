@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from flow_world import FIRST_DAY, GATES, counts, counts_file, passes_file, true_flow
 from pyspark.ml import PipelineModel
+from pyspark.ml.regression import LinearRegressionModel
 from pyspark.sql import SparkSession
 
 from kakou.errors import BadInputError, TooLittleDataError
@@ -94,6 +95,17 @@ def test_cell_that_was_never_seen_leans_on_its_gate(spark: SparkSession):
     found = predict(spark, fit(spark, workdays, 0.3), saturday)["predicted"].tolist()
     seen = [true_flow(gate, FIRST_DAY + timedelta(days=3), 8) for gate in GATES]
     assert found == pytest.approx(seen, rel=0.4)
+
+
+def test_one_gate_without_a_holiday_is_solved_exactly(spark: SparkSession):
+    known = with_calendar(counts(14).query("kkmc == 'C'"))
+    model = fit(spark, known, 0.3)
+    (regression,) = (stage for stage in model.stages if isinstance(stage, LinearRegressionModel))
+    # Where the equations are singular Spark falls back to a search, which takes iterations and may give up.
+    assert regression.summary.totalIterations == 0
+    found = predict(spark, model, known)["predicted"].to_numpy()
+    truth = [true_flow("C", day, hour) for day, hour in zip(known["day"], known["hour"], strict=True)]
+    assert np.abs(found - truth).mean() < 1.5
 
 
 def test_backtest_reports_model_beside_baseline(spark: SparkSession, settings: Settings, tmp_path: Path):

@@ -1,0 +1,75 @@
+"""``kakou detect replay`` as a command: its last line, its alerts, its errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PASSES = """GCXH,XZQHMC,KKMC,FXLX,GCSJ,HPZL,HPHM,CLPPXH
+1,丰县,A,1,2024-01-15 08:00:10,02,苏C12345,大众牌
+2,丰县,B,1,2024-01-15 08:03:40,02,苏C12345,丰田牌
+2,丰县,B,1,2024-01-15 08:03:40,02,苏C12345,丰田牌
+3,丰县,B,1,2024-01-15 08:03:41,02,苏C12***,丰田牌
+4,丰县,B,1,2024-01-15 09:30:00,02,苏C99999,丰田牌
+5,丰县,A,1,2024-01-15 08:30:00,02,苏C99999,丰田牌
+6,丰县,A,1,,02,苏C99999,丰田牌
+"""
+GATES = "KKMC,NAME,XZQHMC,LON,LAT\nA,甲卡口,丰县,116.5,34.3\nB,乙卡口,丰县,117.0,34.3\n"
+
+
+def replay(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    paths = ["--passes", f"{folder}/p.csv", "--gates", f"{folder}/g.csv", "--out", f"{folder}/a.jsonl"]
+    return subprocess.run(
+        [sys.executable, "-m", "kakou.cli", "detect", "replay", *paths, *more],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_alerts_and_the_last_line(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(PASSES, encoding="utf-8-sig")
+    (tmp_path / "g.csv").write_text(GATES, encoding="utf-8")
+    done = replay(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == '{"passes": 7, "withheld": 1, "late": 1, "duplicates": 1}'
+    (alert,) = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines()]
+    assert (alert["verdict"], alert["hphm"], alert["gap_seconds"]) == ("cloned_plate", "苏C12345", 210)
+    assert (alert["first"]["gcxh"], alert["second"]["gcxh"]) == ("1", "2")
+    assert [one["kind"] for one in alert["evidence"]] == ["impossible_travel", "brand_differs"]
+    first = (tmp_path / "a.jsonl").read_bytes()
+    assert replay(tmp_path).returncode == 0
+    assert (tmp_path / "a.jsonl").read_bytes() == first
+
+
+def test_history_teaches_travel_times(tmp_path: Path) -> None:
+    """Without a place on the map only the history can say that 210 s is too short."""
+    (tmp_path / "p.csv").write_text(PASSES, encoding="utf-8")
+    (tmp_path / "g.csv").write_text("KKMC,NAME,XZQHMC,LON,LAT\nA,甲,丰县,,\nB,乙,丰县,,\n", encoding="utf-8")
+    trips = [
+        f"h{n}{gate},丰县,{gate},1,2024-01-0{1 + n % 9} {hour}:00:00,02,苏C{n:05d},大众牌"
+        for n in range(40)
+        for gate, hour in (("A", "08"), ("B", "09"))
+    ]
+    (tmp_path / "h.csv").write_text("\n".join([PASSES.splitlines()[0], *trips, ""]), encoding="utf-8")
+    assert replay(tmp_path).returncode == 0
+    assert (tmp_path / "a.jsonl").read_text("utf-8") == ""
+    assert replay(tmp_path, "--history", f"{tmp_path}/h.csv").returncode == 0
+    assert json.loads((tmp_path / "a.jsonl").read_text("utf-8"))["min_travel_seconds"] == 2880
+
+
+def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "g.csv").write_text(GATES, encoding="utf-8")
+    for content, words in [
+        (None, "does not exist"),
+        ("KKMC\nA\n", "lacks the column GCXH"),
+        (PASSES.encode("gb18030"), "cannot be read as a UTF-8 CSV"),
+    ]:
+        if content is not None:
+            (tmp_path / "p.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+        done = replay(tmp_path)
+        assert done.returncode == 1 and words in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr and not (tmp_path / "a.jsonl").exists()

@@ -61,8 +61,12 @@ def fit(spark: SparkSession, known: pd.DataFrame, penalty: float) -> PipelineMod
     """Fits the model on known hours (``FEATURES`` and ``count``); its output has no width yet, see
     ``with_intervals``.
     """
-    indexed = [f"i_{name}" for name in _CELLS]
-    hot = [f"h_{name}" for name in _CELLS]
+    # What is the same in every row says nothing, and Spark gives it no penalty, which leaves the equations
+    # singular.
+    names = [name for name in _CELLS if name != "c_gate" or known["kkmc"].nunique() > 1]
+    holiday = ["holiday"] if known["is_holiday"].nunique() > 1 else []
+    indexed = [f"i_{name}" for name in names]
+    hot = [f"h_{name}" for name in names]
     cells = ", ".join(f"{cell} AS {name}" for name, cell in _CELLS.items())
     pipeline = Pipeline(
         stages=[
@@ -70,9 +74,9 @@ def fit(spark: SparkSession, known: pd.DataFrame, penalty: float) -> PipelineMod
                 statement=f"SELECT *, {cells}, {_HOLIDAY} FROM __THIS__"  # noqa: S608 - our own words, no input
             ),
             # A cell that was never seen has no effect of its own and falls back to the effects it is made of.
-            StringIndexer(inputCols=list(_CELLS), outputCols=indexed, handleInvalid="keep"),
+            StringIndexer(inputCols=names, outputCols=indexed, handleInvalid="keep"),
             OneHotEncoder(inputCols=indexed, outputCols=hot, dropLast=True),
-            VectorAssembler(inputCols=[*hot, "holiday"], outputCol="features"),
+            VectorAssembler(inputCols=[*hot, *holiday], outputCol="features"),
             LinearRegression(
                 labelCol="label",
                 predictionCol="root",

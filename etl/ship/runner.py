@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.future import Future
 
 from etl.io.single import only_one
 from etl.ship.follow import Line, LogFollower
@@ -26,6 +27,7 @@ TELL_EVERY_SECONDS: Final = 60.0
 LARGEST_BACKOFF_SECONDS: Final = 5.0
 MOST_IN_FLIGHT: Final = 20_000
 CLOSE_SECONDS: Final = 10.0
+FLUSH_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class Shipper:
         self._follower = LogFollower(settings.sim_dir / "passes.log", self._positions.offsets)
         self._flight: deque[tuple[Any, Line]] = deque()
         self._skip: set[tuple[str, int]] = set()
+        self._suspect: tuple[str, int] | None = None
         self._producer: KafkaProducer | None = None
         self.counts = Shipped()
 
@@ -93,12 +96,25 @@ class Shipper:
                 self.counts.known += 1
                 self._flight.append((None, line))
                 continue
-            try:
-                self._flight.append((send(producer, self._settings.topic, line), line))
-            except MessageSizeTooLargeError:
-                self._set_aside(line)
-                self._flight.append((None, line))
+            if (line.file, line.start) == self._suspect:
+                self._send_alone(producer, line)
+            else:
+                self._flight.append((self._send(producer, line), line))
         return bool(lines)
+
+    def _send(self, producer: KafkaProducer, line: Line) -> Any:
+        """The future of a line; the producer's own refusal of a line is a failed future like the broker's."""
+        try:
+            return send(producer, self._settings.topic, line)
+        except MessageSizeTooLargeError as error:
+            return Future().failure(error)
+
+    def _send_alone(self, producer: KafkaProducer, line: Line) -> None:
+        producer.flush(timeout=FLUSH_SECONDS)
+        self._take_acknowledged()
+        self._flight.append((self._send(producer, line), line))
+        producer.flush(timeout=FLUSH_SECONDS)
+        self._take_acknowledged()
 
     def _connect(self) -> KafkaProducer:
         present = self._follower.present()
@@ -119,6 +135,7 @@ class Shipper:
                 if not future.is_done:
                     return
                 if isinstance(future.exception, MessageSizeTooLargeError):
+                    self._demand_sent_alone(line)
                     self._set_aside(line)
                 elif future.exception is not None:
                     raise _as_kafka_error(future.exception)
@@ -126,6 +143,17 @@ class Shipper:
                     self.counts.lines += 1
             self._flight.popleft()
             self._positions.offsets[line.file] = line.end
+
+    def _demand_sent_alone(self, line: Line) -> None:
+        """Where one line is refused, the library may fail its neighbours in flight with the same error, so a
+        refusal counts only for a line that was sent with nothing beside it.
+
+        Raises:
+            KafkaError: it was not; what is in flight is looked at again, and this line is then sent alone.
+        """
+        if self._suspect != (line.file, line.start):
+            self._suspect = (line.file, line.start)
+            raise KafkaError(f"a line of {len(line.data)} bytes was refused; it is sent alone to be sure")
 
     def _set_aside(self, line: Line) -> None:
         """Keeps a line that is larger than any broker takes, and goes on: one such line must not stop all

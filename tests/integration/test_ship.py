@@ -247,10 +247,12 @@ def test_a_line_reaches_kafka_within_a_tenth_of_a_second(place):
 def test_a_line_that_no_broker_takes_is_set_aside_and_the_rest_goes_on(place):
     log = PassLog(place.sim_dir / "passes.log")
     huge = os.urandom(3_000_000).replace(b"\n", b" ")
-    log.append([b"before", huge, b"after"], DAY)
+    # Without a plate all of them share one partition, so that they are in flight together.
+    small = [b"small %d" % n for n in range(60)]
+    log.append([*small[:30], huge, *small[30:]], DAY)
     counts = finish(start(place, "--once"))
-    assert (counts["lines"], counts["too_large"]) == (2, 1)
-    assert sorted(value for _, _, value in shipped(place)) == [b"after", b"before"]
+    assert (counts["lines"] + counts["known"], counts["too_large"]) == (60, 1)
+    assert sorted(value for _, _, value in shipped(place)) == sorted(small)
     assert (place.ship_dir / "too_large.log").read_bytes() == huge + b"\n"
 
 

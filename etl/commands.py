@@ -166,7 +166,9 @@ def simulate(
     if as_json:
         typer.echo(json.dumps(asdict(counts)))
     else:
-        typer.echo(f"{counts.rows} passes and {counts.planted} planted clones in {settings.sim_dir}")
+        typer.echo(
+            f"{counts.rows} passes and {counts.planted} of {clones} clones planted in {settings.sim_dir}"
+        )
 
 
 def ship(

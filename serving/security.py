@@ -56,7 +56,7 @@ class Gatekeeper:
         if not (right_user and right_password):
             self._failures.note(address)
             raise WrongCredentialsError(
-                "User and password do not belong together. `kakou status` names the file with the password."
+                "User and password do not belong together. The password is in var/secrets/api_admin."
             )
         self._failures.forget(address)
         return self.sign(USER, API)

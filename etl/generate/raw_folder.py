@@ -4,6 +4,7 @@ fault."""
 from __future__ import annotations
 
 import io
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -85,10 +86,13 @@ def generate_raw(
         progress: called with (files done, files in all).
 
     Raises:
-        BadInputError: ``days`` or ``scale`` is not above zero.
+        BadInputError: ``days``, ``scale`` or ``seed`` cannot be, or ``out`` holds files of something else.
     """
-    if days < 1 or scale <= 0:
-        raise BadInputError(f"days and scale must be above zero, not {days} and {scale}.")
+    if days < 1 or not 0 < scale < math.inf or seed < 0:
+        raise BadInputError(
+            f"days and scale must be above zero and the seed not below it, not {days}, {scale} and {seed}."
+        )
+    _demand_own_folder(out, plan(days))
     profile, rng = traffic_profile(), np.random.default_rng(seed)
     files = plan(days)
     every = sorted(day for file in files for day in file.days)
@@ -134,6 +138,23 @@ def _columns(
         plate = np.char.add(plate.astype("U4"), "***")
     district, direction = np.array(profile.district), np.array(profile.direction)
     return [ids[rows], district[gate], names, direction[gate], passes.at[rows], plate_type, plate, brand]
+
+
+def _demand_own_folder(out: Path, files: Sequence[RawFile]) -> None:
+    """Refuses a folder whose other raw files would be read together with ours as one export."""
+    ours = {out / name for file in files for name in (file.name, *file.copies)}
+    ours |= {path.with_suffix(suffix) for path in ours for suffix in (".csv", ".xlsx")}
+    if out.exists() and not out.is_dir():
+        raise BadInputError(f"{out} is a file. Name a folder with --out.")
+    strangers = {path for kind in ("csv", "xlsx") for path in out.glob(f"*/*.{kind}")} - ours
+    if strangers:
+        raise BadInputError(f"{out} already holds {min(strangers)} of another export. Name an empty folder.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(
+            f"{out} cannot be made ({error.strerror}). Name another folder with --out."
+        ) from error
 
 
 def _spoil(plate: NDArray[np.str_], share: float, rng: np.random.Generator) -> NDArray[np.str_]:

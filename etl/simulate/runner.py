@@ -4,6 +4,7 @@ wanted."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import time
@@ -43,7 +44,8 @@ class SimulateParams:
     cap_bytes: int = DEFAULT_CAP_BYTES
 
     def __post_init__(self) -> None:
-        if self.rate <= 0 or self.clones < 0 or (self.seconds is not None and self.seconds <= 0):
+        amounts = (self.rate, self.rate if self.seconds is None else self.seconds)
+        if self.clones < 0 or not all(0 < one < math.inf for one in amounts):
             raise BadInputError("rate and seconds must be above zero, and clones not below it.")
 
     def clone_times(self) -> list[float]:

@@ -18,6 +18,11 @@ from kakou.geography import EARTH_RADIUS_KM
 
 RULE_VERSION: Final = "gap-1"
 
+# What ``few`` trips must show to lower the time taken from the map, and how far they may: roadside
+# coordinates are off by kilometres, but not by half of a long way.
+FEWEST_TRIPS: Final = 3
+LOWEST_SHARE: Final = 0.5
+
 BASIS_NONE: Final = 0
 BASIS_HISTORY: Final = 1
 BASIS_MAP: Final = 2
@@ -147,5 +152,9 @@ def _apply(
 ) -> None:
     at = code[row["from_kkmc"]], code[row["to_kkmc"]]
     seconds = row["min_travel_seconds"]
-    if row["basis"] == BASIS_LEARNED or (row["basis"] == BASIS_FEW and 0 <= seconds < min_travel[at]):
+    # A history holds clones too: one impossible hop must not make the impossible possible.
+    believable = row["passes"] >= FEWEST_TRIPS and seconds >= min_travel[at] * LOWEST_SHARE
+    if row["basis"] == BASIS_LEARNED or (
+        row["basis"] == BASIS_FEW and believable and seconds < min_travel[at]
+    ):
         min_travel[at], basis[at] = seconds, BASIS_HISTORY

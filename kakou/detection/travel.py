@@ -14,7 +14,7 @@ The definition, which the nightly Spark job and ``learn`` below both follow:
 A quantile and not the minimum, because a history holds clones and misreads too; ``SAFETY`` keeps the fastest
 honest drivers out. A ``few`` row is no evidence for a long trip, but it does show that a shorter one is
 possible, so it only
-ever *lowers* the time taken from the map (see ``rules``).
+ever *lowers* the time taken from the map, and only as far as can be believed (see ``rules``).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def write_private(path: Path, text: str) -> None:
     Raises:
         DiskFullError: no room is left.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    # Several services of one process may write the same file at once, so the pid alone is not enough.
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with told_when_disk_is_full(path.parent):
         try:
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

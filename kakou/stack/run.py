@@ -40,7 +40,7 @@ def run_everything(settings: Settings, raw: Path | None, seconds: int, clones: i
         clones: planted clones; each must end up in ``traffic:warnings``.
 
     Raises:
-        RawFolderError: ``raw`` is no folder. Nothing is started then.
+        RawFolderError: ``raw`` is no folder or holds nothing to read. Nothing is started then.
         ServiceError: a stage failed, or the counts do not balance.
     """
     console = Console()
@@ -64,6 +64,8 @@ def _checked(raw: Path | None) -> Path | None:
     folder = raw.expanduser().absolute() if raw else None
     if folder is not None and not folder.is_dir():
         raise RawFolderError(f"The raw folder {folder} does not exist. Name another with RAW=dir.")
+    if folder is not None and not any(one.suffix.lower() in (".csv", ".xlsx") for one in folder.rglob("*")):
+        raise RawFolderError(f"The raw folder {folder} holds no CSV and no XLSX. Name another with RAW=dir.")
     return folder
 
 

@@ -64,7 +64,13 @@ def test_learned_beats_the_map_and_few_only_lowers_it() -> None:
     assert rules_for([]) == (on_map, BASIS_MAP)
     assert rules_for([("A", "B", 40, 5000, "learned")]) == (5000, BASIS_HISTORY)
     assert rules_for([("A", "B", 3, 5000, "few")]) == (on_map, BASIS_MAP)
-    assert rules_for([("A", "B", 3, 100, "few")]) == (100, BASIS_HISTORY)
+    assert rules_for([("A", "B", 3, 600, "few")]) == (600, BASIS_HISTORY)
+
+
+def test_an_impossible_or_single_hop_of_the_history_does_not_silence_a_pair() -> None:
+    on_map = rules_for([])
+    assert rules_for([("A", "B", 3, 5, "few")]) == on_map
+    assert rules_for([("A", "B", 1, 600, "few")]) == on_map
 
 
 def test_a_gate_that_only_the_history_knows_is_learned_too() -> None:

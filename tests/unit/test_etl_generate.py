@@ -166,3 +166,20 @@ def test_the_plan_holds_each_day_once(days):
 def test_senseless_sizes_are_refused(tmp_path):
     with pytest.raises(BadInputError):
         generate_raw(tmp_path, days=0)
+
+
+def test_it_never_mixes_with_another_export(tmp_path):
+    stranger = tmp_path / "202312" / "theirs.csv"
+    stranger.parent.mkdir()
+    stranger.write_text("GCXH\n")
+    with pytest.raises(BadInputError, match=r"theirs\.csv"):
+        generate_raw(tmp_path, days=1, scale=0.02)
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["theirs.csv"]
+
+
+def test_what_cannot_be_is_one_sentence(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    for out, seed in ((tmp_path / "new", -5), (file, 1)):
+        with pytest.raises(BadInputError):
+            generate_raw(out, days=1, scale=0.02, seed=seed)

@@ -185,7 +185,8 @@ def ship(
 
     settings, stop = load_settings(), _stop_on_signals()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("kafka").setLevel(logging.ERROR)
+    # The library writes several lines a second while a broker is away; the shipper says it in one.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     counts = run_shipper(settings, stop, once=once)
     if as_json:
         typer.echo(json.dumps(asdict(counts)))

@@ -53,7 +53,9 @@ def run_everything(settings: Settings, raw: Path | None, seconds: int, clones: i
         planted = _replay(settings, seconds, clones, console)
         counts = _drain(settings, planted, console)
     except KeyboardInterrupt:
-        console.print("\nInterrupted: stopping every service …")
+        console.print(
+            "\nInterrupted: stopping every service, stores last, so that nothing breaks (up to 40 s) …"
+        )
         lifecycle.down(settings)
         raise
     print_summary(settings, counts, console)

@@ -49,7 +49,7 @@ export class WarningList {
         { class: "warning-head" },
         el("span", { class: `plate plate-${plateColour(alert.hphm, alert.hpzl)}` }, spaced(alert.hphm)),
         el("span", { class: "warning-severity" }, withdrawn ? "已撤销 withdrawn" : SEVERITY[alert.severity]),
-        el("span", { class: "warning-confidence", title: "置信度 confidence" }, `置信 ${percent(alert.confidence, 0)}`),
+        el("span", { class: "warning-confidence", title: "置信度 confidence" }, `置信 ${percent(alert.confidence, 1)}`),
         el("time", { class: "warning-time" }, moment(alert.detected_at, this.today)),
       ),
       el(

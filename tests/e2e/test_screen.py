@@ -111,7 +111,7 @@ def test_numbers_warnings_and_charts_appear(screen: Page, shots: Path) -> None:
     expect(card).to_contain_text("3分30秒")
     expect(card).to_contain_text("24分")
     expect(card).to_contain_text("535 km/h")
-    expect(card).to_contain_text("97%")
+    expect(card).to_contain_text("97.0%")
     expect(screen.locator("[data-connection]")).to_have_attribute("data-connection", "live", timeout=15_000)
     screen.wait_for_timeout(1500)
     for panel in ("top-gates", "vehicle-types", "gate-map", "hourly-flow", "origins"):

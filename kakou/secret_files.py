@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from kakou.settings import Settings
+from kakou.whole_files import draft_of
 
 
 def secret(settings: Settings, name: str) -> SecretStr:
@@ -22,17 +22,9 @@ def secret(settings: Settings, name: str) -> SecretStr:
         return SecretStr(path.read_text(encoding="ascii"))
     except FileNotFoundError:
         pass
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{name}.{os.getpid()}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as out:
-        out.write(secrets.token_urlsafe(24))
-    try:
-        os.link(draft, path)  # fails if another process was first, and then its value holds
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    # Another process may be first, and then its value holds. Servers keep it, so it must outlive a power cut.
+    with draft_of(path, private=True, durable=True, keep_first=True) as draft:
+        draft.write_text(secrets.token_urlsafe(24), encoding="ascii")
     return SecretStr(path.read_text(encoding="ascii"))
 
 

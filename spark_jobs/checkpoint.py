@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kakou.errors import StateFormatError
 from kakou.settings import Settings
+from kakou.whole_files import write_text
 
 _FILE = "formats.json"
 _AGAIN = "the query then reads again what Kafka still holds, and nothing is stored or warned of twice."
@@ -38,9 +39,7 @@ def checkpoint_of(settings: Settings, query: str, formats: Mapping[str, int]) ->
             f"The checkpoint {folder} does not say what wrote it. Remove that folder: {_AGAIN}"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    draft = note.with_suffix(".part")
-    draft.write_text(json.dumps(wanted), encoding="utf-8")
-    draft.replace(note)
+    write_text(note, json.dumps(wanted))
     return folder
 
 

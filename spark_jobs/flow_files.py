@@ -7,7 +7,6 @@ to a file.
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 from kakou.errors import BadInputError
 from kakou.fields import TIME_FORMAT
 from kakou.settings import Settings
+from kakou.whole_files import write_text
 from spark_jobs.flow_counts import demand_history, read_counts, with_calendar
 from spark_jobs.flow_evaluation import Evaluation, baseline_intervals, evaluate
 from spark_jobs.flow_model import COVERAGE, baseline, fit, predict, widen, with_intervals
@@ -52,7 +52,7 @@ def backtest(
         "baseline": _figures(evaluation, "baseline_"),
         "beats_baseline": evaluation.beats_baseline,
     }
-    _write(out, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    write_text(out, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     return report
 
 
@@ -94,7 +94,7 @@ def forecast(
             "high": found["high"].round(3),
         }
     )
-    _write(out, table.to_csv(index=False, lineterminator="\n"))
+    write_text(out, table.to_csv(index=False, lineterminator="\n"))
     return len(table), made_by
 
 
@@ -114,10 +114,3 @@ def _hours_after(known: pd.DataFrame, horizon: int) -> pd.DataFrame:
 def _figures(evaluation: Evaluation, prefix: str) -> dict[str, float]:
     names = ("mae", "rmse", "wmape", "pinball", "coverage", "width")
     return {name: round(evaluation.metrics[prefix + name], 4) for name in names}
-
-
-def _write(target: Path, text: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(target)

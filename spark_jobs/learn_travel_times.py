@@ -7,7 +7,6 @@ memory. A test holds the two against each other.
 from __future__ import annotations
 
 import csv
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from kakou.detection.travel import (
 )
 from kakou.plates import WHOLE_PLATE_PATTERN
 from kakou.settings import Settings
+from kakou.whole_files import draft_of
 from spark_jobs.passes import observed_passes
 from spark_jobs.session import build_session
 
@@ -117,12 +117,7 @@ def travel_times(passes: DataFrame) -> DataFrame:
 
 
 def _write(target: Path, rows: list[tuple[object, ...]]) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8", newline="") as out:
+    with draft_of(target, durable=True) as draft, draft.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(TRAVEL_COLUMNS)
         writer.writerows(rows)
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(target)

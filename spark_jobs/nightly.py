@@ -8,7 +8,6 @@ its output on, and raises the job's own error.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import signal
@@ -22,7 +21,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from kakou import errors
+from kakou.process_lock import one_after_another
 from kakou.settings import PROJECT_ROOT, Settings, load_settings
+from kakou.whole_files import write_json
 
 PASSES_FILE: Final = "master_data_expanded.parquet"
 JOBS: Final = ("travel_times", "flow_model")
@@ -37,9 +38,7 @@ def default_passes(settings: Settings) -> Path:
 @contextmanager
 def only_training(settings: Settings) -> Iterator[None]:
     """Waits until no other nightly job runs on this machine: two of them would not fit a small one."""
-    settings.run_dir.mkdir(parents=True, exist_ok=True)
-    with (settings.run_dir / ".training.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_after_another(settings.run_dir / ".training.lock"):
         yield
 
 
@@ -131,9 +130,7 @@ def main() -> int:
         known = next(kind for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
         answer, code = {"error": known.__name__, "message": str(error)}, 1
         print(f"{known.__name__}: {error}", flush=True)
-    draft = given.result.with_suffix(".draft")
-    draft.write_text(json.dumps(answer, ensure_ascii=False), encoding="utf-8")
-    draft.replace(given.result)
+    write_json(given.result, answer)
     return code
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Collection
 from pathlib import Path
+
+from kakou.whole_files import draft_of
 
 
 class Positions:
@@ -33,17 +33,7 @@ class Positions:
         wanted = {name: offset for name, offset in self.offsets.items() if name in present}
         if wanted == self._saved:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump({"files": wanted}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the rename itself must survive too
-        finally:
-            os.close(folder)
+        with draft_of(self._path, durable=True) as draft:
+            draft.write_text(json.dumps({"files": wanted}), encoding="utf-8")
         self._saved = wanted
         self.offsets = dict(wanted)

@@ -13,10 +13,10 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 from kafka.future import Future
 
-from etl.io.single import only_one
 from etl.ship.follow import Line, LogFollower
 from etl.ship.positions import Positions
 from etl.ship.topic import open_producer, send, shipped_beyond
+from kakou.process_lock import only_one
 from kakou.settings import Settings
 
 log = logging.getLogger(__name__)

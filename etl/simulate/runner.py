@@ -16,7 +16,6 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from etl.io.pass_log import DEFAULT_CAP_BYTES, PassLog
-from etl.io.single import only_one
 from etl.simulate import memory
 from etl.simulate.clones import CloneMaker, Planted, gate_places
 from etl.simulate.pacing import WINDOW_SECONDS, Pacer, SourceRow
@@ -24,6 +23,7 @@ from etl.simulate.source import History
 from kakou.errors import BadInputError
 from kakou.fields import PEAK_HOURS
 from kakou.passage import Passage, format_passage
+from kakou.process_lock import only_one
 from kakou.settings import Settings
 
 TICK_SECONDS: Final = 0.02

@@ -15,6 +15,7 @@ from kakou.detection.travel import TRAVEL_SCHEMA
 from kakou.errors import BadInputError
 from kakou.fields import FIELDS_8, TIME_FORMAT
 from kakou.settings import Settings
+from kakou.whole_files import draft_of
 
 _GATE_SCHEMA: Final[dict[str, pl.DataType]] = {
     "kkmc": pl.String(),
@@ -113,15 +114,12 @@ def limits_of(settings: Settings) -> Limits:
 
 def write_alerts(path: Path, alerts: Iterable[Alert]) -> int:
     """Writes one JSON object per line, whole or not at all; returns how many."""
-    draft = path.with_name(f".{path.name}.part")
     count = 0
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8") as out:
+        with draft_of(path) as draft, draft.open("w", encoding="utf-8") as out:
             for alert in alerts:
                 out.write(alert.to_json() + "\n")
                 count += 1
-        draft.replace(path)
     except OSError as error:
         raise BadInputError(f"{path} cannot be written ({error.strerror}). Name another file.") from error
     return count

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kakou.detection.travel import BASIS_FEW, BASIS_LEARNED
-from kakou.geography import EARTH_RADIUS_KM
+from kakou.geography import great_circle_km
 
 RULE_VERSION: Final = "gap-1"
 
@@ -88,19 +88,6 @@ class Rules:
         return dict(zip(self.gates, self.names, strict=True))
 
 
-def great_circle_matrix(
-    lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Kilometres between all pairs of points in degrees (haversine); NaN stays NaN."""
-    phi, lam = np.radians(lat), np.radians(lon)
-    h = (
-        np.sin((phi[None, :] - phi[:, None]) / 2) ** 2
-        + np.cos(phi)[:, None] * np.cos(phi)[None, :] * np.sin((lam[None, :] - lam[:, None]) / 2) ** 2
-    )
-    distance: npt.NDArray[np.float64] = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(h, 0.0, 1.0)))
-    return distance
-
-
 def build_rules(
     gates: pl.DataFrame, travel: pl.DataFrame, *, limits: Limits | None = None, fallback_kmh: float = 200.0
 ) -> Rules:
@@ -123,7 +110,7 @@ def build_rules(
     lon, lat = np.full(size, np.nan), np.full(size, np.nan)
     lon[: len(known)] = known["lon"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     lat[: len(known)] = known["lat"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    distance = great_circle_matrix(lon, lat)
+    distance = great_circle_km(lon[:, None], lat[:, None], lon[None, :], lat[None, :])
 
     on_map = np.isfinite(distance)
     min_travel = np.full((size, size), -1, dtype=np.int32)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from kakou.errors import InstallError
+from kakou.process_lock import one_after_another
 from kakou.settings import Settings
-from kakou.stack.steps import as_root, only_one, run_step
+from kakou.stack.steps import as_root, run_step
 
 PACKAGES: Final = (
     "mariadb-server-core",
@@ -76,7 +77,7 @@ def unpack_debian(settings: Settings) -> None:
     Raises:
         InstallError: the packages cannot be fetched; the message says what to do.
     """
-    with only_one(settings.parts / ".debian.lock"):
+    with one_after_another(settings.parts / ".debian.lock"):
         if debian_ready(settings):
             return
         root = debian_root(settings)

@@ -19,12 +19,13 @@ from typing import Final
 
 from rich.console import Console
 
+from kakou.disk_room import demand_room, told_when_disk_is_full
 from kakou.errors import InstallError, KakouError
 from kakou.settings import Settings, load_settings
 from kakou.stack.debian import debian_ready, refresh_lists, unpack_debian
 from kakou.stack.jars import JAR_SETS, fetch_jars, jars_ready, java_home
 from kakou.stack.screen import build_screen, screen_ready
-from kakou.stack.steps import as_root, demand_room, run_step, told_when_disk_is_full
+from kakou.stack.steps import as_root, run_step
 
 LEAST_FREE_GIB: Final = 2.0  # servers, jars and browser together; the environment itself is there already
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from kakou.errors import InstallError
+from kakou.process_lock import one_after_another
 from kakou.settings import Settings
-from kakou.stack.steps import only_one, run_step
+from kakou.stack.steps import run_step
 
 JarSet = Literal["kafka", "spark"]
 JAR_SETS: Final[tuple[JarSet, ...]] = ("kafka", "spark")
@@ -85,7 +86,7 @@ def fetch_jars(settings: Settings, name: JarSet) -> None:
     Raises:
         InstallError: Java is missing or the jars cannot be fetched.
     """
-    with only_one(settings.parts / ".jars.lock"):
+    with one_after_another(settings.parts / ".jars.lock"):
         if jars_ready(settings, name):
             return
         target = jars_dir(settings, name)

@@ -11,7 +11,9 @@ from typing import Final
 import psutil
 from rich.console import Console
 
+from kakou.disk_room import demand_room, told_when_disk_is_full
 from kakou.errors import DiskFullError, InstallError, KakouError, ServiceError
+from kakou.process_lock import one_after_another
 from kakou.settings import Settings
 from kakou.stack import leftovers
 from kakou.stack.catalogue import SERVICES, chosen
@@ -23,7 +25,6 @@ from kakou.stack.ports import demand_free_ports
 from kakou.stack.progress import StartDisplay
 from kakou.stack.rendering import make_folders
 from kakou.stack.service import Service
-from kakou.stack.steps import demand_room, only_one, told_when_disk_is_full
 from kakou.stack.supervision import STOPPED, Supervisor, log_file
 
 _LEAST_FREE_GIB: Final = 0.5
@@ -55,7 +56,7 @@ def up(settings: Settings, only: set[str] | None = None, *, console: Console | N
     try:
         with stop_signals_interrupt(), told_when_disk_is_full(settings.var):
             make_folders(settings)
-            with only_one(settings.run_dir / ".lifecycle.lock"):
+            with one_after_another(settings.run_dir / ".lifecycle.lock"):
                 _start(settings, wanted, console or Console(stderr=True))
     except KeyboardInterrupt:
         down(settings)

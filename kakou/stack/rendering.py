@@ -1,16 +1,15 @@
-"""Edge: writes configuration files whole and readable by their owner alone."""
+"""Edge: the folders that services share, and the paths of their sockets."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import tempfile
 from pathlib import Path
 
+from kakou.disk_room import told_when_disk_is_full
 from kakou.errors import SettingsError
 from kakou.settings import Settings
-from kakou.stack.steps import told_when_disk_is_full
 
 _LONGEST_SOCKET = 100  # Linux takes 107 bytes
 
@@ -27,25 +26,6 @@ def make_folders(settings: Settings) -> None:
         ):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(mode)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes ``path`` with mode 600 by rename, so that a full disk or a kill leaves the old file.
-
-    Raises:
-        DiskFullError: no room is left.
-    """
-    # Several services of one process may write the same file at once, so the pid alone is not enough.
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with told_when_disk_is_full(path.parent):
-        try:
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(text)
-            draft.replace(path)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
 
 
 def socket_path(settings: Settings, name: str) -> Path:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from kakou.errors import InstallError
+from kakou.process_lock import one_after_another
 from kakou.settings import PROJECT_ROOT
-from kakou.stack.steps import only_one, run_step
+from kakou.stack.steps import run_step
 
 NEEDED_NODE: Final = "node 20.19, 22.12 or later"
 _WEB: Final = PROJECT_ROOT / "web"
@@ -89,7 +90,7 @@ def build_screen() -> None:
     Raises:
         InstallError: node is missing, or npm fails.
     """
-    with only_one(PROJECT_ROOT / "var" / ".screen.lock"):
+    with one_after_another(PROJECT_ROOT / "var" / ".screen.lock"):
         if screen_ready():
             return
         npm, env = _npm()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kakou.disk_room import says_disk_full
 from kakou.errors import DiskFullError, InstallError
 
 _LAST_LINES = 3
-# As the C library, MariaDB and InnoDB put it.
-_DISK_FULL = ("No space left on device", "Errcode: 28", "error: 28", "disk is full", "Disk is full", "ENOSPC")
 
 
 def run_step(
@@ -54,7 +50,7 @@ def run_step(
         raise InstallError(f"{what}: program '{argv[0]}' is not there. {mend}") from error
     if done.returncode:
         said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        if any(sign in line for line in said for sign in _DISK_FULL):
+        if any(says_disk_full(line) for line in said):
             raise DiskFullError(f"{what}: no room is left on the disk. Free some and run the command again.")
         tail = " / ".join(_telling(said)[-_LAST_LINES:])
         raise InstallError(f"{what} ({tail or f'exit code {done.returncode}'}). {mend}")
@@ -79,40 +75,3 @@ def as_root() -> list[str] | None:
         return ["sudo"]
     known = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
     return ["sudo", "-n"] if known else None
-
-
-def demand_room(place: Path, gib: float) -> None:
-    """Checks that ``gib`` GiB are free where ``place`` lies or will lie.
-
-    Raises:
-        DiskFullError: they are not.
-    """
-    there = next(one for one in (place, *place.parents) if one.exists())
-    free = shutil.disk_usage(there).free / 2**30
-    if free < gib:
-        raise DiskFullError(
-            f"Only {free:.1f} GiB are free on the disk of {place}, and at least {gib:g} are needed. "
-            "Free some and run the command again."
-        )
-
-
-@contextmanager
-def told_when_disk_is_full(place: Path) -> Iterator[None]:
-    """Turns the operating system's ENOSPC and EDQUOT into a ``DiskFullError`` that names ``place``."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(
-                f"No room is left on the disk that holds {place}. Free some and run the command again."
-            ) from error
-        raise
-
-
-@contextmanager
-def only_one(lock: Path) -> Iterator[None]:
-    """Lets one process at a time through; the next one waits. The lock ends with the process."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

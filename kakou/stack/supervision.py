@@ -19,8 +19,9 @@ from kakou.errors import ServiceError
 from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.stack.environment import child_environment
-from kakou.stack.rendering import socket_path, write_private
+from kakou.stack.rendering import socket_path
 from kakou.stack.service import Service
+from kakou.whole_files import write_private
 
 _USER: Final = "kakou"
 _START_S: Final = 15

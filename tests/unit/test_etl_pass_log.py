@@ -6,8 +6,8 @@ from datetime import date
 import pytest
 
 from etl.io.pass_log import PassLog, log_files
-from etl.io.single import only_one
 from kakou.errors import BadInputError, DiskFullError
+from kakou.process_lock import only_one
 
 DAY = date(2024, 1, 15)
 

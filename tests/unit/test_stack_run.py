@@ -6,8 +6,8 @@ import pytest
 
 from kakou.errors import RawFolderError
 from kakou.settings import load_settings
-from kakou.stack.rendering import write_private
 from kakou.stack.run import run_everything
+from kakou.whole_files import write_private
 
 
 @pytest.mark.parametrize("made", [False, True])

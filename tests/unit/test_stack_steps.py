@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from kakou.disk_room import demand_room, told_when_disk_is_full
 from kakou.errors import DiskFullError, InstallError, KakouError
 from kakou.settings import Settings
 from kakou.stack import debian, jars, lifecycle
-from kakou.stack.rendering import make_folders, socket_path, write_private
-from kakou.stack.steps import demand_room, run_step, told_when_disk_is_full
+from kakou.stack.rendering import make_folders, socket_path
+from kakou.stack.steps import run_step
+from kakou.whole_files import write_private
 
 
 def _said(error: KakouError) -> str:

@@ -22,8 +22,9 @@ from kakou.stack.doctor import examine
 from kakou.stack.environment import MARKER, child_environment
 from kakou.stack.hooks import HOOKS
 from kakou.stack.ports import demand_free_ports, free_offset, port_is_free
-from kakou.stack.rendering import make_folders, write_private
+from kakou.stack.rendering import make_folders
 from kakou.stack.services.database import utc_offset
+from kakou.whole_files import write_private
 
 
 def test_the_supervisor_reads_back_what_was_meant(settings: Settings, tmp_path: Path) -> None:

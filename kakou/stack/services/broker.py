@@ -14,9 +14,9 @@ from kakou.connections import KAFKA_USER, kafka_options
 from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.stack.jars import jars_dir, require_java
-from kakou.stack.rendering import write_private
 from kakou.stack.service import Service
 from kakou.stack.steps import run_step
+from kakou.whole_files import write_private
 
 _NODE = 1
 

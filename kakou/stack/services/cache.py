@@ -8,8 +8,8 @@ from kakou.connections import redis_client
 from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.stack.debian import debian_root, library_path
-from kakou.stack.rendering import write_private
 from kakou.stack.service import Service
+from kakou.whole_files import write_private
 
 
 def _quoted(path: Path) -> str:

@@ -9,13 +9,14 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
+from kakou.process_lock import one_after_another
 from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.stack.environment import airflow_home, airflow_passwords_file, child_environment
-from kakou.stack.rendering import write_private
 from kakou.stack.service import Service
 from kakou.stack.services.own import get
-from kakou.stack.steps import only_one, run_step
+from kakou.stack.steps import run_step
+from kakou.whole_files import write_private
 
 
 def _airflow(*arguments: str) -> list[str]:
@@ -27,7 +28,9 @@ def _prepare(settings: Settings) -> None:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     password = secret(settings, "airflow_admin").get_secret_value()
     write_private(airflow_passwords_file(settings), json.dumps({"admin": password}) + "\n")
-    with only_one(settings.run_dir / ".airflow-migrate.lock"):  # three services ask for the same thing
+    with one_after_another(
+        settings.run_dir / ".airflow-migrate.lock"
+    ):  # three services ask for the same thing
         _migrate(settings, home)
 
 

@@ -15,9 +15,10 @@ from kakou.connections import connect
 from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.stack.debian import debian_root, library_path
-from kakou.stack.rendering import socket_path, write_private
+from kakou.stack.rendering import socket_path
 from kakou.stack.service import Service
 from kakou.stack.steps import run_step
+from kakou.whole_files import write_private
 
 # In the order of mariadb-install-db; the texts of HELP and the test database are left out.
 _SYSTEM_TABLES: Final = (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from kakou.secret_files import secret
 from kakou.settings import Settings
-from kakou.stack.rendering import write_private
 from kakou.stack.service import Service
 from kakou.stack.services.own import get
+from kakou.whole_files import write_private
 
 
 def _stamp(settings: Settings) -> Path:

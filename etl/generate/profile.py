@@ -61,7 +61,8 @@ def traffic_profile() -> TrafficProfile:
         flow[1, gate] += one["weekend"]
         names[gate].append((one["name"], sum(one["weekday"])))
         direction[gate] = one["direction"]
-    km = np.array([[great_circle_km(a.lon, a.lat, b.lon, b.lat) for b in gates] for a in gates])  # type: ignore[arg-type]
+    lon, lat = np.array([(gate.lon, gate.lat) for gate in gates], dtype=np.float64).T
+    km = great_circle_km(lon[:, None], lat[:, None], lon, lat)
     return TrafficProfile(
         flow=flow,
         spellings=tuple(tuple(n for n, _ in some) for some in names),

@@ -59,17 +59,27 @@ def generate(
     scale: Annotated[
         float, typer.Option(help="Amount of traffic; 1 is the real one, 14,000 passes a day.")
     ] = 0.5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
+    faults: Annotated[
+        str,
+        typer.Option(
+            help="default (those of the real export), all, none or names with commas: restamped_day, "
+            "silent_gate, special_plates, blank_lines, copied_file, partial_day, short_plates, quoted_codes."
+        ),
+    ] = "default",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the counts and what was planted as JSON.")
+    ] = False,
 ) -> None:
     """Write a raw folder like the real export: its files, dialects, shares and faults.
 
-    Example: kakou raw generate --out raw --days 14 --seed 1
+    Example: kakou raw generate --out raw --days 14 --seed 1 --faults default,restamped_day
     """
+    from etl.generate.faults import parse_faults
     from etl.generate.raw_folder import generate_raw
 
     with _bars(as_json) as tell:
         written = generate_raw(
-            out, days=days, seed=seed, masked=masked, scale=scale,
+            out, days=days, seed=seed, masked=masked, scale=scale, faults=parse_faults(faults),
             progress=lambda done, total: tell("files", done, total),
         )  # fmt: skip
     if as_json:

@@ -1,89 +1,82 @@
-"""Lays the raw folder out as the real one lies: which day is in which file, in which dialect, with which
-fault."""
+"""Lays the raw folder out as the real one lies, in its dialects and with the faults that were asked for."""
 
 from __future__ import annotations
 
-import io
 import math
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
+from etl.generate.dialects import QUOTED_SHARE, XLSX_MOST_ROWS, write_csv, write_spreadsheet
+from etl.generate.faults import (
+    DEFAULT_FAULTS,
+    heard,
+    planted_silence,
+    shorten,
+    silences,
+    specialise,
+    with_blank_lines,
+)  # fmt: skip
+from etl.generate.layout import WHOLE_DAY, RawFile, plan
 from etl.generate.profile import TrafficProfile, traffic_profile
 from etl.generate.trips import Passes, make_passes, midnight
-from etl.generate.vehicles import Vehicles, make_vehicles
-from etl.io.xlsx_write import write_xlsx
+from etl.generate.vehicles import StrArray, Vehicles, make_vehicles
 from kakou.errors import BadInputError
 from kakou.fields import MISSING
 
-CSV_HEADER: Final = ("GCXH", "XZQHMC", "KKMC", "FXLX", "GCSJ", "HPZL", "HP", "CLPPXH")
-XLSX_HEADER: Final = (
-    "'G'||GCXH", "XZQHMC", "KKMC", "FXLX",
-    "TO_CHAR(GCSJ,'YYYY-MM-DDHH24:M", "HPZL", "SUBSTR(HPHM,0,4)||'***'", "CLPPXH",
-)  # fmt: skip
+__all__ = ["generate_raw", "plan"]
+
 FIRST_ID: Final = 320_300_108_874_990_000
-XLSX_MOST_ROWS: Final = (
-    300_000  # a fuller day is written as CSV, as a spreadsheet could not hold a far fuller one
-)
 DEFAULT_DAYS: Final = 14
 DEFAULT_SCALE: Final = 0.5
+# Besides the seed, so that faults draw from a stream of chance of their own.
+_FAULT_STREAM: Final = 7
 
 
-@dataclass(frozen=True, slots=True)
-class RawFile:
-    """One file to write. ``hours`` limits a partial day to [first, last) seconds of the day."""
+@dataclass(slots=True)
+class _World:
+    """All that happened, before it is written, and what of it is a lie."""
 
-    name: str
-    days: tuple[date, ...]
-    hours: tuple[int, int] = (0, 86_400)
-    copies: tuple[str, ...] = ()
-
-
-def plan(count: int) -> list[RawFile]:
-    """Which files hold ``count`` days: December in CSV, January in XLSX, anything after it in CSV again."""
-    december = [date(2023, 12, day) for day in (*range(17, 7, -1), 24, 25)][: min(12, (count + 1) // 2)]
-    january = [date(2024, 1, day) for day in (*range(1, 13), *range(14, 32))][: count - len(december)]
-    later = [date(2024, 2, 1) + timedelta(n) for n in range(count - len(december) - len(january))]
-    files = []
-    for day in sorted(december):
-        hours = (37_260, 39_660) if day.day == 12 else (0, 86_400)  # 10:21 to 11:01, as in the export
-        copies = tuple(_december(copy) for copy in range(18, 22)) if day.day == 17 and count >= 4 else ()
-        files.append(RawFile(_december(day.day), (day,), hours, copies))
-    together = tuple(january[-2:]) if len(january) >= 5 else ()
-    alone = [day for day in january if day not in together]
-    for day in alone:
-        last = day == alone[-1] and len(alone) >= 3
-        # Once a day of this month was exported under another day's name.
-        copies = ("202401/13.xlsx",) if day.day == 2 else ()
-        files.append(RawFile(f"202401/{day.day:02d}.xlsx", (day,), (0, 32_400 if last else 86_400), copies))
-    if together:
-        files.append(RawFile(f"202401/{together[0].day:02d}-{together[1].day:02d}.xlsx", together))
-    files += [RawFile(f"{day:%Y%m}/to_yqy_{day:%m%d}.csv", (day,)) for day in later]
-    return files
-
-
-def _december(day: int) -> str:
-    return f"202312/to_yqy_12{day:02d}.csv" if day < 10 else f"202312/to_yqy_120{day}.csv"
+    profile: TrafficProfile
+    passes: Passes
+    vehicles: Vehicles
+    mark: StrArray
+    ids: NDArray[np.int64]
+    kept: NDArray[np.bool_]
+    faults: Collection[str]
+    masked: bool
+    rng: np.random.Generator
+    fault_rng: np.random.Generator
+    marks_written: Counter[str] = field(default_factory=Counter)
+    restamp: list[NDArray[Any]] = field(default_factory=list)
+    planted: dict[str, Any] = field(default_factory=dict)
 
 
 def generate_raw(
     out: Path, *, days: int = DEFAULT_DAYS, seed: int = 1, masked: bool = False, scale: float = DEFAULT_SCALE,
+    faults: Collection[str] = DEFAULT_FAULTS, spreadsheets: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, int]:  # fmt: skip
+) -> dict[str, Any]:  # fmt: skip
     """Writes the raw folder below ``out`` and says how much it holds. The same arguments give the same bytes.
 
     Args:
         masked: cut every plate to four characters and ``***`` as the public export does.
         scale: amount of traffic; 1 is the real amount, about 14,000 passes a day.
+        faults: names of ``etl.generate.faults.FAULTS``; the default ones are those of the real export.
+        spreadsheets: at most so many files are XLSX; None for the real share.
         progress: called with (files done, files in all).
+
+    Returns:
+        ``files``, ``rows`` (byte copies count), ``vehicles``, and ``planted``, the truth about the faults:
+        ``copied_file`` {copy: original}, ``partial_day`` [{file, day, from_second, to_second}],
+        ``restamped_day`` [{file, day, of, rows}], ``silent_gate`` [{gate (its spellings), day, from_hour,
+        to_hour, passes_lost}], ``special_plates`` {mark: rows}, ``blank_lines`` {file: [line, from 1]}.
 
     Raises:
         BadInputError: ``days``, ``scale`` or ``seed`` cannot be, or ``out`` holds files of something else.
@@ -92,52 +85,138 @@ def generate_raw(
         raise BadInputError(
             f"days and scale must be above zero and the seed not below it, not {days}, {scale} and {seed}."
         )
-    _demand_own_folder(out, plan(days))
-    profile, rng = traffic_profile(), np.random.default_rng(seed)
-    files = plan(days)
-    every = sorted(day for file in files for day in file.days)
-    passes = make_passes(profile, every, scale, rng)
-    vehicles = make_vehicles(profile, passes.vehicles, rng)
-    ids = FIRST_ID + np.cumsum(rng.integers(1, 120, len(passes.at)))
-    written = {"files": 0, "rows": 0, "vehicles": passes.vehicles}
+    files = plan(days, faults, spreadsheets)
+    _demand_own_folder(out, files)
+    world = _world(files, seed, scale, masked, faults)
+    written = {"files": 0, "rows": 0, "vehicles": world.passes.vehicles}
+    restamped = {file.restamp_of for file in files}
     for done, file in enumerate(files):
-        columns = _columns(profile, passes, vehicles, ids, _rows(passes, file), masked, rng)
-        _write(out / file.name, columns, rng)
-        for copy in file.copies:
-            shutil.copyfile(_existing(out / file.name), _twin(out / copy, out / file.name))
+        columns = _restamped(world, file) if file.restamp_of else _columns(world, _rows(world, file))
+        if file.days[0] in restamped:
+            world.restamp = columns
+        _write_all(out, file, columns, world)
         written["files"] += 1 + len(file.copies)
         written["rows"] += (1 + len(file.copies)) * len(columns[0])
         if progress:
             progress(done + 1, len(files))
-    return written
+    if "special_plates" in faults:
+        world.planted["special_plates"] = dict(sorted(world.marks_written.items()))
+    return {**written, "planted": world.planted}
 
 
-def _rows(passes: Passes, file: RawFile) -> NDArray[np.int64]:
+def _write_all(out: Path, file: RawFile, columns: Sequence[NDArray[Any]], world: _World) -> None:
+    """Writes a file and its byte copies, and notes what is wrong with them."""
+    path, blank = _write(out / file.name, columns, world)
+    original = path.relative_to(out).as_posix()
+    twins = [(out / copy).with_suffix(path.suffix) for copy in file.copies]
+    for twin in twins:
+        shutil.copyfile(path, twin)
+        world.planted.setdefault("copied_file", {})[twin.relative_to(out).as_posix()] = original
+    if blank:
+        lines = world.planted.setdefault("blank_lines", {})
+        lines |= {one.relative_to(out).as_posix(): blank for one in (path, *twins)}
+    day = file.days[0].isoformat()
+    if file.hours != WHOLE_DAY:
+        first, last = file.hours
+        part = {"file": original, "day": day, "from_second": first, "to_second": last}
+        world.planted.setdefault("partial_day", []).append(part)
+    if file.restamp_of:
+        stamp = {"file": original, "day": day, "of": file.restamp_of.isoformat(), "rows": len(columns[0])}
+        world.planted.setdefault("restamped_day", []).append(stamp)
+
+
+def _world(
+    files: Sequence[RawFile], seed: int, scale: float, masked: bool, faults: Collection[str]
+) -> _World:
+    profile, rng = traffic_profile(), np.random.default_rng(seed)
+    fault_rng = np.random.default_rng([seed, _FAULT_STREAM])
+    every = sorted(day for file in files if not file.restamp_of for day in file.days)
+    passes = make_passes(profile, every, scale, rng)
+    vehicles = make_vehicles(profile, passes.vehicles, rng)
+    ids = FIRST_ID + np.cumsum(rng.integers(1, 120, len(passes.at)))
+    mark = np.zeros(passes.vehicles, dtype="U1")
+    if "special_plates" in faults:
+        vehicles, mark = specialise(vehicles, fault_rng)
+    world = _World(
+        profile, passes, vehicles, mark, ids, np.ones(len(ids), dtype=bool), faults, masked, rng, fault_rng
+    )
+    if "silent_gate" in faults:
+        whole = sorted(
+            day for file in files if file.hours == WHOLE_DAY and not file.restamp_of for day in file.days
+        )
+        for silent in silences(profile, whole, fault_rng):
+            outside = heard(passes, silent)
+            lost = int((world.kept & ~outside).sum())
+            world.planted.setdefault("silent_gate", []).append(planted_silence(profile, silent, lost))
+            world.kept &= outside
+    return world
+
+
+def _rows(world: _World, file: RawFile) -> NDArray[np.int64]:
     starts = [midnight(day) for day in file.days]
-    low, high = np.searchsorted(passes.at, [starts[0] + file.hours[0], starts[-1] + file.hours[1]])
-    return np.arange(low, high)
+    bounds = [starts[0] + file.hours[0], starts[-1] + file.hours[1]]
+    low, high = np.searchsorted(world.passes.at, bounds)
+    return np.arange(low, high)[world.kept[low:high]]
 
 
-def _columns(
-    profile: TrafficProfile, passes: Passes, vehicles: Vehicles, ids: NDArray[np.int64],
-    rows: NDArray[np.int64], masked: bool, rng: np.random.Generator,
-) -> list[NDArray[Any]]:  # fmt: skip
+def _columns(world: _World, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
     """The eight columns of ``rows``, the fifth as seconds since 1970."""
-    gate, vehicle = passes.gate[rows], passes.vehicle[rows]
+    profile, rng = world.profile, world.rng
+    gate, vehicle = world.passes.gate[rows], world.passes.vehicle[rows]
     names = np.empty(len(rows), dtype=object)
     for number in range(len(profile.spellings)):
         here = np.flatnonzero(gate == number)
         spelling = rng.choice(len(profile.spellings[number]), len(here), p=profile.spelling_share[number])
         names[here] = np.array(profile.spellings[number], dtype=object)[spelling]
-    plate_type = np.where(
-        rng.random(len(rows)) < profile.missing_plate_type, MISSING, vehicles.plate_type[vehicle]
-    )
-    brand = np.where(rng.random(len(rows)) < profile.missing_brand, MISSING, vehicles.brand[vehicle])
-    plate = _spoil(vehicles.plate[vehicle], profile.malformed_plates, rng)
-    if masked:
+    plate_type = world.vehicles.plate_type[vehicle]
+    plate_type = np.where(rng.random(len(rows)) < profile.missing_plate_type, MISSING, plate_type)
+    brand = np.where(rng.random(len(rows)) < profile.missing_brand, MISSING, world.vehicles.brand[vehicle])
+    plate = world.vehicles.plate[vehicle]
+    if "short_plates" in world.faults:
+        plate = shorten(plate, profile.malformed_plates, rng)
+    if "special_plates" in world.faults:
+        whole = plate == world.vehicles.plate[vehicle]
+        world.marks_written.update(world.mark[vehicle[whole & (world.mark[vehicle] != "")]].tolist())
+    if world.masked:
         plate = np.char.add(plate.astype("U4"), "***")
     district, direction = np.array(profile.district), np.array(profile.direction)
-    return [ids[rows], district[gate], names, direction[gate], passes.at[rows], plate_type, plate, brand]
+    at = world.passes.at[rows]
+    return [world.ids[rows], district[gate], names, direction[gate], at, plate_type, plate, brand]
+
+
+def _restamped(world: _World, file: RawFile) -> list[NDArray[Any]]:
+    """The passes of another day once more: as they were read there, but with new ids and this file's date."""
+    assert file.restamp_of is not None
+    columns = list(world.restamp)
+    moved = midnight(file.days[0]) - midnight(file.restamp_of)
+    columns[0] = world.ids[-1] + np.cumsum(world.fault_rng.integers(1, 120, len(columns[0])))
+    columns[4] = columns[4] + moved
+    return columns
+
+
+def _write(path: Path, columns: Sequence[NDArray[Any]], world: _World) -> tuple[Path, list[int]]:
+    """Writes one file; returns where it lies in the end, and the numbers of its blank lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = len(columns[0])
+    if path.suffix == ".xlsx" and size <= XLSX_MOST_ROWS:
+        # The draw is made with or without the fault, so that the fault changes nothing else.
+        quoted = world.rng.random(size) < QUOTED_SHARE
+        write_spreadsheet(path, columns, quoted & ("quoted_codes" in world.faults))
+        path.with_suffix(".csv").unlink(missing_ok=True)
+        return path, []
+    blank: list[int] = []
+
+    def change(text: str) -> str:
+        text, numbers = with_blank_lines(text, world.fault_rng)
+        blank.extend(numbers)
+        return text
+
+    # December and what follows January come from one program, January from another.
+    encoding = "gb18030" if path.stem.startswith("to_yqy") else "utf-8-sig"
+    path.with_suffix(".xlsx").unlink(missing_ok=True)
+    target = path.with_suffix(".csv")
+    write_csv(target, columns, encoding, change if "blank_lines" in world.faults else None)
+    return target, blank
 
 
 def _demand_own_folder(out: Path, files: Sequence[RawFile]) -> None:
@@ -155,52 +234,3 @@ def _demand_own_folder(out: Path, files: Sequence[RawFile]) -> None:
         raise BadInputError(
             f"{out} cannot be made ({error.strerror}). Name another folder with --out."
         ) from error
-
-
-def _spoil(plate: NDArray[np.str_], share: float, rng: np.random.Generator) -> NDArray[np.str_]:
-    """Some reads lose the province, or all but one or two marks, or everything."""
-    spoiled = plate.copy()
-    rows = np.flatnonzero(rng.random(len(plate)) < share)
-    kinds = rng.choice(5, len(rows), p=(0.06, 0.05, 0.07, 0.12, 0.70))
-    for row, kind in zip(rows.tolist(), kinds.tolist(), strict=True):
-        whole = str(plate[row])
-        spoiled[row] = (MISSING, whole[-1], whole[1:3], whole[1:4], whole[1:])[kind]
-    return spoiled
-
-
-def _write(path: Path, columns: Sequence[NDArray[Any]], rng: np.random.Generator) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    spreadsheet, size = path.suffix == ".xlsx", len(columns[0])
-    if not spreadsheet or size > XLSX_MOST_ROWS:
-        cells = [*columns[:4], _times(columns[4], "%Y/%m/%d ", padded=False), *columns[5:]]
-        table = pa.table(
-            {name: pa.array(cell.astype("U")) for name, cell in zip(CSV_HEADER, cells, strict=True)}
-        )
-        sink = io.BytesIO()
-        pa_csv.write_csv(table, sink, pa_csv.WriteOptions(quoting_style="all_valid"))
-        encoding = "utf-8-sig" if spreadsheet else "gb18030"
-        path.with_suffix(".csv").write_bytes(sink.getvalue().decode().encode(encoding))
-        return
-    quoted = rng.random(size) < 0.02  # a person once opened the sheet and typed codes as text
-    kinds = np.where(quoted, np.char.add("'", np.char.lstrip(columns[5].astype("U2"), "0")), columns[5])
-    times = _times(columns[4], "%Y-%m-%d ", padded=True)
-    ids = np.char.add("G", columns[0].astype("U18"))
-    write_xlsx(path, XLSX_HEADER, [ids, *columns[1:4], times, kinds, *columns[6:]])
-
-
-def _times(at: NDArray[Any], day_format: str, *, padded: bool) -> NDArray[np.str_]:
-    """Seconds since 1970 as text; the CSV export pads no hour."""
-    day, second = np.divmod(at, 86_400)
-    days, which = np.unique(day, return_inverse=True)
-    names = np.array([(date(1970, 1, 1) + timedelta(int(n))).strftime(day_format) for n in days], dtype="U11")
-    width = 2 if padded else 1
-    clock = np.array([f"{s // 3600:0{width}d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in range(86_400)])
-    return np.char.add(names[which], clock[second])
-
-
-def _existing(path: Path) -> Path:
-    return path if path.exists() else path.with_suffix(".csv")
-
-
-def _twin(copy: Path, original: Path) -> Path:
-    return copy.with_suffix(_existing(original).suffix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from etl.generate.profile import TrafficProfile
@@ -31,13 +32,23 @@ def make_vehicles(profile: TrafficProfile, count: int, rng: np.random.Generator)
     types = _draw(profile.plate_types, count, rng)
     prefix = _draw(profile.prefixes, count, rng)
     plate = _plates(prefix, types, rng)
-    while True:
-        _, first = np.unique(plate, return_index=True)
-        again = np.setdiff1d(np.arange(count), first, assume_unique=True)
-        if not len(again):
-            break
+    while (again := repeated(plate)).any():
         plate[again] = _plates(prefix[again], types[again], rng)
     return Vehicles(plate, types, _brands(profile, types, rng))
+
+
+def repeated(plate: StrArray) -> NDArray[np.bool_]:
+    """For each plate whether the same one stands further up.
+
+    >>> repeated(np.array(["a", "b", "a", "a", "c"])).tolist()
+    [False, False, True, True, False]
+    """
+    # Codes count up in order of first appearance, so a plate is new where its code passes all before it;
+    # sorting millions of texts would take most of the whole time.
+    codes = pa.array(plate).dictionary_encode().indices.to_numpy()
+    before = np.maximum.accumulate(np.concatenate([[-1], codes[:-1]])) if len(codes) else codes
+    again: NDArray[np.bool_] = codes <= before
+    return again
 
 
 def _draw(share: dict[str, float], count: int, rng: np.random.Generator) -> StrArray:
@@ -57,16 +68,17 @@ def _plates(prefix: StrArray, types: StrArray, rng: np.random.Generator) -> StrA
         ]
     green = np.array(["D", "F"])[(rng.random(count) < 0.1).astype(int)]
     digits = DIGITS[rng.integers(0, 10, (count, 5))]
-    large = np.char.add(_join(digits), green)
+    large = np.char.add(join_marks(digits), green)
     # The rules allow one letter more on a small new-energy plate.
     rows = np.flatnonzero(rng.random(count) < 0.3)
     digits[rows, 0] = LETTERS[rng.integers(0, 24, len(rows))]
-    small = np.char.add(green, _join(digits))
-    serial = np.where(types == "52", small, np.where(types == "51", large, _join(marks[:, :5])))
+    small = np.char.add(green, join_marks(digits))
+    serial = np.where(types == "52", small, np.where(types == "51", large, join_marks(marks[:, :5])))
     return np.char.add(prefix, serial)
 
 
-def _join(marks: StrArray) -> StrArray:
+def join_marks(marks: StrArray) -> StrArray:
+    """Single characters, shape (plates, marks), as one text for each plate."""
     return np.ascontiguousarray(marks).view(f"U{marks.shape[1]}").ravel()
 
 

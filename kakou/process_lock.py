@@ -31,7 +31,9 @@ def only_one(lock: Path, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def one_after_another(lock: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+def one_after_another(
+    lock: Path, on_wait: Callable[[], None] | None = None, *, shared: bool = False
+) -> Iterator[None]:
     """Holds ``lock`` while the block runs, and waits as long as another process does.
 
     For what may be asked for twice, where the second asker finds the work done or does it again.
@@ -39,12 +41,14 @@ def one_after_another(lock: Path, on_wait: Callable[[], None] | None = None) -> 
     Args:
         lock: a file; made with its folder if it is missing, and never removed.
         on_wait: called once before waiting, so that a person can be told.
+        shared: any number of shared holders go on side by side; only one that is not shared must be alone.
     """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with _opened(lock) as handle:
-        if not _taken(handle):
+        if not _taken(handle, kind):
             if on_wait:
                 on_wait()
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, kind)
         yield
 
 
@@ -59,9 +63,9 @@ def _opened(lock: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def _taken(handle: int) -> bool:
+def _taken(handle: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

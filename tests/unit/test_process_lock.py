@@ -81,3 +81,20 @@ def test_both_forms_are_one_lock(lock: Path):
         only_one(lock, "kakou etl run"),
     ):
         pass
+
+
+def test_shared_holders_go_on_side_by_side_and_one_who_must_be_alone_waits(lock: Path):
+    told, entered = threading.Event(), threading.Event()
+
+    def alone() -> None:
+        with one_after_another(lock, told.set):
+            entered.set()
+
+    with one_after_another(lock, shared=True):
+        with one_after_another(lock, lambda: pytest.fail("told to wait"), shared=True):
+            waiting = threading.Thread(target=alone)
+            waiting.start()
+            assert told.wait(5)
+        assert not entered.wait(0.2)
+    assert entered.wait(5)
+    waiting.join()

@@ -56,7 +56,7 @@ class Sketch:
         return cls(tuple(note["hashes"]), note["whole"], note["to_the_minute"])
 
     def as_json(self) -> dict[str, Any]:
-        """For a part's note. Hashes of two versions of the engine cannot be compared, so the note names it."""
+        """For a part's note, beside the engine's version: two versions hash differently."""
         return {"hashes": list(self.hashes), "whole": self.whole, "to_the_minute": self.to_the_minute}
 
     @property

@@ -1,4 +1,4 @@
-"""Days written again under another date are found, honest days never are, and exactly the twins are marked."""
+"""Days written again under another date are found, honest days never are; exactly the twins are marked."""
 
 import json
 from datetime import date, timedelta

@@ -28,7 +28,7 @@ FAULTS: Final[dict[str, str]] = {
     "restamped_day": "a day's passes once more, with new ids and another date",
     "silent_gate": "hours in which a busy gate reported nothing",
     "special_plates": "trailers, police, coaches for learners, Hong Kong, Macau and embassies",
-    "blank_lines": "empty lines in the middle and at the end of CSV files",
+    "blank_lines": "empty lines in the middle and at the end of one CSV file in eight",
 }
 DEFAULT_FAULTS: Final = frozenset({"copied_file", "partial_day", "short_plates", "quoted_codes"})
 # Mark of a special plate → its share among them and its plate type code (GA 24.7).
@@ -38,7 +38,7 @@ SPECIAL_PLATES: Final[dict[str, tuple[float, str]]] = {
 }  # fmt: skip
 SPECIAL_SHARE: Final = 0.004  # of the vehicles
 DAYS_PER_SILENCE: Final = 7
-BLANK_LINES, BLANK_LINES_AT_END = 3, 2
+BLANK_LINES, BLANK_LINES_AT_END, FILES_PER_BLANK = 3, 2, 8
 
 
 @dataclass(frozen=True, slots=True)

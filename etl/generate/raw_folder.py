@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from etl.generate.dialects import QUOTED_SHARE, XLSX_MOST_ROWS, write_csv, write_spreadsheet
 from etl.generate.faults import (
     DEFAULT_FAULTS,
+    FILES_PER_BLANK,
     heard,
     planted_silence,
     shorten,
@@ -55,6 +56,7 @@ class _World:
     fault_rng: np.random.Generator
     marks_written: Counter[str] = field(default_factory=Counter)
     restamp: list[NDArray[Any]] = field(default_factory=list)
+    csv_files: int = 0
     planted: dict[str, Any] = field(default_factory=dict)
 
 
@@ -215,7 +217,9 @@ def _write(path: Path, columns: Sequence[NDArray[Any]], world: _World) -> tuple[
     encoding = "gb18030" if path.stem.startswith("to_yqy") else "utf-8-sig"
     path.with_suffix(".xlsx").unlink(missing_ok=True)
     target = path.with_suffix(".csv")
-    write_csv(target, columns, encoding, change if "blank_lines" in world.faults else None)
+    spoiled = "blank_lines" in world.faults and world.csv_files % FILES_PER_BLANK == 0
+    world.csv_files += 1
+    write_csv(target, columns, encoding, change if spoiled else None)
     return target, blank
 
 

@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     spark_driver_memory: str = Field("1g", description="Heap of each Spark driver")
     log_level: str = Field("INFO", description="Least level that is logged")
 
+    gate_registry: str = Field(
+        "",
+        description="CSV of your own gates, laid over the known ones; default <var>/gates.csv if it is there",
+    )
+
     api_hosts: str = Field("", description="Further host names that the API answers to, with commas between")
     api_origins: str = Field(
         "", description="Further origins whose pages may call the API, with commas between"
@@ -105,6 +110,11 @@ class Settings(BaseSettings):
     def raw_dir(self) -> Path:
         """Generated raw folder, used where the caller names none."""
         return self.var / "raw"
+
+    @property
+    def gate_registry_file(self) -> Path:
+        """A person's own gates, which `kakou gates accept` writes; may be missing."""
+        return Path(self.gate_registry).absolute() if self.gate_registry else self.var / "gates.csv"
 
     @property
     def clean_dir(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from duckdb import DuckDBPyRelation
 
@@ -23,11 +23,12 @@ def standardise(passes: DuckDBPyRelation, gates: Mapping[str, Gate]) -> DuckDBPy
 
     Args:
         passes: rows of the merge; order is kept.
-        gates: gate of each spelling that occurs; see ``etl.registry.resolve``.
+        gates: gate of each spelling that occurs, all of them; see ``etl.registry.resolve``.
     """
-    # A CASE and not a join: the engine promises the order of rows for the one and not for the other.
-    codename = _case("KKMC", {spelling: gate.kkmc for spelling, gate in gates.items()})
-    district = _case("KKMC", {spelling: gate.xzqhmc for spelling, gate in gates.items()})
+    # A lookup and not a join: the engine promises the order of rows for the one and not for the other. And
+    # not a CASE: a function of one column is asked once for each word of a dictionary, a CASE for each row.
+    codename = _lookup("KKMC", {spelling: gate.kkmc for spelling, gate in gates.items()})
+    district = _lookup("KKMC", {spelling: gate.xzqhmc for spelling, gate in gates.items()})
     bare = "ltrim(HPZL, '''')"
     plate_type = (
         f"CASE WHEN length(HPZL) = 2 AND HPZL[1] <> '''' THEN HPZL WHEN {bare} = '' THEN '{MISSING}' "
@@ -41,6 +42,22 @@ def standardise(passes: DuckDBPyRelation, gates: Mapping[str, Gate]) -> DuckDBPy
     )
 
 
-def _case(column: str, words: Mapping[str, str]) -> str:
-    whens = " ".join(f"WHEN {literal(old)} THEN {literal(new)}" for old, new in words.items())
-    return f"CASE {column} {whens} ELSE '' END"
+def evidence(passes: DuckDBPyRelation, names: Sequence[str]) -> DuckDBPyRelation:
+    """What the passes say about some spellings.
+
+    Returns:
+        KKMC, PASSES, DAYS (those with a pass), DISTRICTS (named ones); both are sorted lists.
+    """
+    wanted = ", ".join(literal(name) for name in names) or "NULL"
+    return passes.query(
+        "passes",
+        "SELECT KKMC, sum(n)::BIGINT AS PASSES, list_sort(list(DISTINCT day)) AS DAYS, "
+        "list_sort(coalesce(list(DISTINCT XZQHMC) FILTER (WHERE XZQHMC <> ''), [])) AS DISTRICTS "
+        "FROM (SELECT KKMC, XZQHMC, CAST(GCSJ AS DATE) AS day, count(*) AS n FROM passes "
+        f"WHERE KKMC IN ({wanted}) GROUP BY ALL) GROUP BY KKMC",
+    )
+
+
+def _lookup(column: str, words: Mapping[str, str]) -> str:
+    keys, values = (", ".join(map(literal, side)) for side in (words.keys(), words.values()))
+    return f"map([{keys}]::VARCHAR[], [{values}]::VARCHAR[])[{column}]"

@@ -45,7 +45,8 @@ def repeated(plate: StrArray) -> NDArray[np.bool_]:
     """
     # Codes count up in order of first appearance, so a plate is new where its code passes all before it;
     # sorting millions of texts would take most of the whole time.
-    codes = pa.array(plate).dictionary_encode().indices.to_numpy()
+    # Large strings, as plain ones would be cut into chunks from some millions of plates on.
+    codes = pa.array(plate, pa.large_string()).dictionary_encode().indices.to_numpy()
     before = np.maximum.accumulate(np.concatenate([[-1], codes[:-1]])) if len(codes) else codes
     again: NDArray[np.bool_] = codes <= before
     return again

@@ -11,6 +11,7 @@ import pytest
 from etl.generate.faults import DEFAULT_FAULTS, FAULTS, SPECIAL_PLATES, parse_faults
 from etl.generate.profile import traffic_profile
 from etl.generate.raw_folder import generate_raw
+from etl.generate.vehicles import repeated
 from etl.registry import known_gates
 from kakou.errors import BadInputError
 from kakou.plates import kind_of
@@ -186,6 +187,12 @@ def test_quoted_codes_stand_in_spreadsheets_only_where_asked_for(tmp_path):
         sheet = fastexcel.read_excel(next(folder.rglob("*.xlsx"))).load_sheet(0, dtypes="string").to_polars()
         shares[faults] = np.mean([code.startswith("'") for code in sheet["HPZL"]])
     assert shares[()] == 0 and 0.01 < shares[("quoted_codes",)] < 0.03
+
+
+def test_plates_are_told_apart_in_any_number():
+    # Wide cells stand for millions of plates: the array is as large, and quickly made.
+    plates = (np.arange(20_000) % 15_000).astype("U2048")
+    assert np.flatnonzero(repeated(plates)).tolist() == list(range(15_000, 20_000))
 
 
 def test_the_words_of_the_command_line():

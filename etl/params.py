@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 
 from kakou.errors import BadInputError
 
@@ -19,16 +20,22 @@ class EtlParams:
             makes up nothing.
         imputation_confidence: a model fills a missing field only where it is at least this sure (0–1).
         max_reject_share: more failing rows than this share end the run with ``BadInputError``.
+        first_day, last_day: only the days from the one to the other are built, all others keep what an
+            earlier run made of them; ``None`` is no bound.
     """
 
     replicate: str | None = None
     imputation_confidence: float = 0.9
     max_reject_share: float = 0.05
+    first_day: date | None = None
+    last_day: date | None = None
 
     def __post_init__(self) -> None:
         for name in ("imputation_confidence", "max_reject_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInputError(f"{name} must lie between 0 and 1, not {getattr(self, name)}.")
+        if self.first_day and self.last_day and self.first_day > self.last_day:
+            raise BadInputError(f"first_day {self.first_day} lies after last_day {self.last_day}.")
         if self.replicate:
             parse_replicate(self.replicate)
 

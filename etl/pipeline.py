@@ -10,36 +10,38 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
+from etl.counts import merge_counts, read_counts, refused_rows
 from etl.io.artefacts import CLEANED, EXPANDED, MERGED, STANDARDISED, open_artefact, write_artefact
 from etl.io.atomic import write_json, write_text
+from etl.io.days import make_plan, remove_stale_days
+from etl.io.days import merge_days as merge_planned_days
 from etl.io.engine import engine
 from etl.io.parts import Part, list_raw_files, load_part, read_part
+from etl.io.plan import Plan, load_plan, settled_spans
 from etl.params import EtlParams
 from etl.registry import ALIAS_SEPARATOR, Gate, resolve
-from etl.report import build_report, copies_of, describe, merge_counts, refused_rows
+from etl.report import build_report, describe
 from etl.steps import clean as cleaning
 from etl.steps import expand as expanding
-from etl.steps import merge as merging
 from etl.steps import profile as profiling
 from etl.steps import standardise as standardising
+from etl.steps.merge import passes_of
 from kakou.errors import BadInputError
 from kakou.fields import DIMENSION_COLUMNS
 
 __all__ = [
-    "EtlParams", "clean", "expand", "list_raw_files", "merge", "profile", "read_file", "run", "standardise",
+    "EtlParams", "clean", "expand", "list_raw_files", "merge", "merge_days", "plan", "profile", "read_file",
+    "run", "standardise",
 ]  # fmt: skip
 
 Progress = Callable[[str, int, int], None]
-STEPS: Final = ("read", "merge", "profile", "standardise", "clean", "expand")
-# Below this many bytes one process reads all files sooner than a second one starts.
-POOL_FROM_BYTES: Final = 64 << 20
+STEPS: Final = ("read", "plan", "merge", "profile", "standardise", "clean", "expand")
 
 
 def read_file(raw: Path, name: str, out: Path, params: EtlParams) -> Part:
@@ -52,8 +54,8 @@ def read_file(raw: Path, name: str, out: Path, params: EtlParams) -> Part:
     return read_part(raw, name, out)
 
 
-def merge(raw: Path, out: Path, params: EtlParams) -> dict[str, Any]:
-    """All parts → ``merged_data``, sorted by GCSJ then GCXH, each GCXH once. Returns the report's counts.
+def plan(raw: Path, out: Path, params: EtlParams) -> Plan:
+    """Compares all parts: copies, re-stamped days, repeated ids, and which days must be merged.
 
     Raises:
         RawFolderError: no raw folder, or an empty one.
@@ -61,23 +63,34 @@ def merge(raw: Path, out: Path, params: EtlParams) -> dict[str, Any]:
     """
     parts = [load_part(raw, name, out) or read_part(raw, name, out) for name in list_raw_files(raw)]
     _check_rejects(parts, out, params)
-    copies = copies_of(parts)
-    # A byte copy holds the same ids as its original, so its rows are duplicates without being looked at.
-    read = [(part.name, table) for part in parts if part.name not in copies for table in part.tables]
+    made = make_plan(parts, out, (params.first_day, params.last_day))
+    write_json(out / "steps" / "read.json", read_counts(parts, made.copies))
+    return made
+
+
+def merge_days(out: Path, days: Sequence[str]) -> int:
+    """Merges the days named (ISO) that the plan wants merged; returns their passes. Any worker may do any
+    day."""
+    return merge_planned_days(out, load_plan(out), days)
+
+
+def merge(out: Path, params: EtlParams) -> dict[str, Any]:
+    """The planned days in order → ``merged_data``, sorted by GCSJ then GCXH, each GCXH once.
+
+    Returns:
+        the report's counts of reading and merging.
+
+    Raises:
+        BadInputError: there is no plan, or what was read is not what is there now.
+    """
+    del params
+    planned = load_plan(out)
+    merge_days(out, planned.to_merge)
     with engine(out) as con:
-        files = [str(out / "parts" / table) for _, table in read]
-        rows = con.sql(
-            "SELECT * EXCLUDE (file_index), file_index AS FILE "
-            f"FROM (SELECT *, file_index FROM read_parquet({files}))"
-        )
-        passes = merging.good_passes(rows)
-        merging.repeated_ids(passes).create("repeated")
-        repeated = (
-            con.table("repeated") if con.execute("SELECT count(*) FROM repeated").fetchall()[0][0] else None
-        )
-        kept = write_artefact(con, merging.merge(passes, repeated, [name for name, _ in read]), out, MERGED)
-    counts = merge_counts(parts, kept)
+        kept = write_artefact(con, con.sql(passes_of(settled_spans(out, planned.days))), out, MERGED)
+    counts = merge_counts(_step_result(out, "read"), planned, kept)
     write_json(out / "steps" / "merge.json", counts)
+    remove_stale_days(out, planned)
     return counts
 
 
@@ -187,9 +200,10 @@ def run(raw: Path, out: Path, params: EtlParams, progress: Progress | None = Non
     names = list_raw_files(raw)
     tell("read", 0, len(names))
     _read_all(raw, names, out, params, tell)
-    report: dict[str, Any] = {}
+    report: Mapping[str, Any] = {}
     for step, call in (
-        ("merge", lambda: merge(raw, out, params)),
+        ("plan", lambda: asdict(plan(raw, out, params))),
+        ("merge", lambda: merge(out, params)),
         ("profile", lambda: profile(out, params)),
         ("standardise", lambda: standardise(out, params)),
         ("clean", lambda: clean(out, params)),
@@ -198,21 +212,17 @@ def run(raw: Path, out: Path, params: EtlParams, progress: Progress | None = Non
         tell(step, 0, 1)
         report = call()
         tell(step, 1, 1)
-    return report
+    return dict(report)
 
 
 def _read_all(raw: Path, names: Sequence[str], out: Path, params: EtlParams, tell: Progress) -> None:
-    workers = min(os.cpu_count() or 1, len(names))
-    if workers == 1 or sum((raw / name).stat().st_size for name in names) < POOL_FROM_BYTES:
-        for done, name in enumerate(names, start=1):
-            read_file(raw, name, out, params)
-            tell("read", done, len(names))
-        return
-    # Decoding is single-threaded, so files are read side by side; a fresh process each, as the engine may
-    # not be forked.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        # Largest first, so that no long file is left to the end.
-        ordered = sorted(names, key=lambda name: -(raw / name).stat().st_size)
-        jobs = pool.map(read_part, [raw] * len(names), ordered, [out] * len(names))
-        for done, _ in enumerate(jobs, start=1):
+    sizes = {name: (raw / name).stat().st_size for name in names}
+    first = {size: name for name, size in sorted(sizes.items(), reverse=True)}
+    # Files of one size may be byte copies: they come last, when their original was read.
+    ordered = sorted(names, key=lambda name: (first[sizes[name]] != name, -sizes[name]))
+    # Each file keeps one processor busy, outside Python, so threads are enough.
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(names))) as pool:
+        jobs = [pool.submit(read_part, raw, name, out, threads=1) for name in ordered]
+        for done, job in enumerate(as_completed(jobs), start=1):
+            job.result()
             tell("read", done, len(names))

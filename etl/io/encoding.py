@@ -8,20 +8,28 @@ comes last.
 from __future__ import annotations
 
 import codecs
+import mmap
 import re
-from contextlib import nullcontext
+import subprocess
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 CHUNK: Final = 1 << 22
 REPLACEMENT: Final = "\ufffd"
-WIDE: Final = re.compile("[\uff01-\uff5e\u3000]")
+# Full-width letters, digits and signs, and blanks that look like one: ideographic, no-break, zero-width.
+WIDE: Final = re.compile("[\uff01-\uff5e\u3000\u00a0\u200b]")
+# The first bytes of these characters and of U+FFFD in UTF-8. Hardly any other character begins with them.
+_RARE_BEGINNINGS: Final = (b"\xef", b"\xe3", b"\xc2", b"\xe2")
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Text of another encoding has nearly no valid UTF-8 character beyond ASCII; a UTF-8 file with some broken
+# bytes has nearly only valid ones.
+_MOST_BROKEN: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,8 @@ class TextFile:
         encoding: how the original is written: ``utf-8``, ``utf-8-sig``, ``utf-16`` or ``gb18030``.
         broken: some bytes had no meaning and stand as U+FFFD.
         odd: the text holds a TAB or a NUL.
-        wide: the text holds full-width letters, digits or signs.
+        wide: the text holds full-width letters, digits or signs, or blanks of an unusual kind.
+        blank_lines: it holds lines without any character.
     """
 
     path: Path
@@ -41,6 +50,7 @@ class TextFile:
     broken: bool = False
     odd: bool = False
     wide: bool = False
+    blank_lines: bool = False
 
 
 def as_utf8(path: Path, scratch: Path) -> TextFile:
@@ -48,26 +58,82 @@ def as_utf8(path: Path, scratch: Path) -> TextFile:
     with path.open("rb") as file:
         head = file.read(4)
     encoding = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    if encoding is None:
-        try:
-            return _scan(path, None, "utf-8", "strict")
-        except UnicodeDecodeError:
-            encoding = "gb18030"
-    return _scan(path, scratch, encoding, "replace")
+    if encoding == "utf-16":
+        return _noted(_decoded(path, scratch, encoding), encoding)
+    if _is_utf8(path):
+        return _noted(path, encoding or "utf-8")
+    if encoding or _is_broken_utf8(path):
+        return _noted(_decoded(path, scratch, encoding or "utf-8"), encoding or "utf-8")
+    return _noted(_from_gb18030(path, scratch), "gb18030")
 
 
-def _scan(path: Path, target: Path | None, encoding: str, errors: str) -> TextFile:
-    """Decodes all of ``path`` and notes what is unusual; writes it to ``target`` as UTF-8 if there is one."""
-    decoder = codecs.getincrementaldecoder(encoding)(errors)
-    broken = odd = wide = False
-    with path.open("rb") as source, target.open("wb") if target else nullcontext() as sink:
+def _is_utf8(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_broken_utf8(path: Path) -> bool:
+    """Whether text that is not strict UTF-8 was nonetheless meant to be: all but a few characters are."""
+    valid = broken = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            text = chunk.decode("utf-8", "replace")
+            wrong = text.count(REPLACEMENT)
+            broken += wrong
+            valid += len(text) - wrong - len(text.encode("ascii", "ignore"))
+            if broken > 1000 and broken > valid:
+                return False
+    return broken <= _MOST_BROKEN * valid
+
+
+def _from_gb18030(path: Path, scratch: Path) -> Path:
+    """Decodes by ``iconv``, five times as fast as Python; where that finds no way, or is missing, Python
+    does it."""
+    try:
+        subprocess.run(
+            ["iconv", "-f", "GB18030", "-t", "UTF-8", "-o", scratch, "--", path.absolute()],
+            check=True,
+            capture_output=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return _decoded(path, scratch, "gb18030")
+    return scratch
+
+
+def _decoded(path: Path, target: Path, encoding: str) -> Path:
+    """Writes ``path`` to ``target`` as UTF-8, U+FFFD where bytes have no meaning."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    with path.open("rb") as source, target.open("wb") as sink:
         while True:
             chunk = source.read(CHUNK)
-            text = decoder.decode(chunk, final=not chunk)
-            broken = broken or REPLACEMENT in text
-            odd = odd or "\t" in text or "\x00" in text
-            wide = wide or WIDE.search(text) is not None
-            if sink:
-                sink.write(text.encode("utf-8", "replace"))
+            sink.write(decoder.decode(chunk, final=not chunk).encode("utf-8", "replace"))
             if not chunk:
-                return TextFile(target or path, encoding, broken, odd, wide)
+                return target
+
+
+def _noted(path: Path, encoding: str) -> TextFile:
+    """Notes what is unusual in the UTF-8 text at ``path``."""
+    with path.open("rb") as file, _mapped(file.fileno(), path.stat().st_size) as text:
+        start = 3 if text[:3] == codecs.BOM_UTF8 else 0
+        rare = any(text.find(first, start) >= 0 for first in _RARE_BEGINNINGS)
+        odd = text.find(b"\t") >= 0 or text.find(b"\x00") >= 0
+        blank = text[start : start + 1] in (b"\n", b"\r") or text.find(b"\n\n") >= 0
+        blank = blank or (text.find(b"\r") >= 0 and text.find(b"\n\r\n") >= 0)
+    broken = wide = False
+    if rare:
+        with path.open(encoding="utf-8-sig", newline="") as words:
+            while piece := words.read(CHUNK):
+                broken, wide = broken or REPLACEMENT in piece, wide or WIDE.search(piece) is not None
+    return TextFile(path, encoding, broken, odd, wide, blank)
+
+
+def _mapped(number: int, size: int) -> closing[mmap.mmap] | nullcontext[bytes]:
+    # An empty file cannot be mapped.
+    return closing(mmap.mmap(number, 0, access=mmap.ACCESS_READ)) if size else nullcontext(b"")

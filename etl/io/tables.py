@@ -39,6 +39,7 @@ class RawTable:
         encoding: ``xlsx`` for a spreadsheet.
         odd, broken, wide: what the text may hold, see ``TextFile``.
         delimited: lines may have been refused, see ``refused_lines``.
+        blanks: numbers of the lines without any character, which the engine leaves out without counting.
     """
 
     rows: duckdb.DuckDBPyRelation
@@ -48,6 +49,7 @@ class RawTable:
     broken: bool
     wide: bool
     delimited: bool
+    blanks: tuple[int, ...] = ()
 
 
 def open_tables(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Iterator[RawTable]:
@@ -78,15 +80,31 @@ def _delimited(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Raw
         raise UnreadableFileError("file_unknown_header", first.strip()[:200])
     mapping, has_header = found
     columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(len(names)))
+    blanks = _blank_lines(text.path) if text.blank_lines else ()
+    leading = next((i for i, number in enumerate(blanks) if number != i + 1), len(blanks))
     rows = con.sql(
-        f"SELECT row_number() OVER () + {int(has_header)} AS rn, * FROM read_csv({literal(str(text.path))}, "
-        f"header={str(has_header).lower()}, auto_detect=false, columns={{{columns}}}, "
+        f"SELECT row_number() OVER () + {int(has_header) + leading} AS rn, * "
+        f"FROM read_csv({literal(str(text.path))}, "
+        f"header={str(has_header).lower()}, skip={leading}, auto_detect=false, columns={{{columns}}}, "
         f"delim={literal(delimiter)}, "
         "quote='\"', escape='\"', nullstr='', ignore_errors=true, store_rejects=true, rejects_limit=0, "
         f"max_line_size={LONGEST_LINE})"
     )
     odd = text.odd and delimiter != "\t"
-    return RawTable(rows, mapping, text.encoding, odd, text.broken, text.wide, delimited=True)
+    later = blanks[leading:]
+    return RawTable(rows, mapping, text.encoding, odd, text.broken, text.wide, delimited=True, blanks=later)
+
+
+def _blank_lines(path: Path) -> tuple[int, ...]:
+    """Numbers of the blank lines, the first line being 1; a line break inside a quoted value begins none."""
+    blanks, quoted, number = [], False, 0
+    with path.open("rb") as file:
+        for line in file:
+            number += not quoted
+            if not quoted and not line.strip(b"\r\n\xef\xbb\xbf"):
+                blanks.append(number)
+            quoted ^= line.count(b'"') % 2 == 1
+    return tuple(blanks)
 
 
 def refused_lines(con: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:
@@ -97,7 +115,9 @@ def refused_lines(con: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:
     ).fetchall()
     con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
     kinds = {"MISSING COLUMNS": "column_count", "TOO MANY COLUMNS": "column_count"}
-    return [(line, kinds.get(str(kind), "bad_quotes"), text or "") for line, kind, text in rows]
+    return [
+        (line, kinds.get(str(kind), "bad_quotes"), (text or "").strip("\r\n")) for line, kind, text in rows
+    ]
 
 
 def _sheets(con: duckdb.DuckDBPyConnection, path: Path) -> Iterator[RawTable]:

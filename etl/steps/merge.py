@@ -2,53 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from duckdb import DuckDBPyRelation
-
+from etl.steps.plate_kind import completes
+from etl.steps.sql_text import literal
 from kakou.fields import FIELDS_8
 
-_FIELDS = ", ".join(FIELDS_8)
+_FIELDS: Final = ", ".join(FIELDS_8)
 
 
-def good_passes(parts: DuckDBPyRelation) -> DuckDBPyRelation:
-    """The rows of the parts that are passes; ``parts`` has the 8 fields, ``FILE``, ``ROW`` and ``REASON``."""
-    return parts.query("parts", f"SELECT {_FIELDS}, FILE, ROW FROM parts WHERE REASON IS NULL")
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Passes of one sorted Parquet file.
+
+    Attributes:
+        path: the file.
+        source: name of the raw file for SOURCE; None where the file has finished rows with a SOURCE each.
+        days: first and last ISO day to take; None takes all.
+        refused: the file also holds rows that are no passes.
+    """
+
+    path: str
+    source: str | None
+    days: tuple[str, str] | None = None
+    refused: bool = False
 
 
-def repeated_ids(passes: DuckDBPyRelation) -> DuckDBPyRelation:
-    """Hashes ``h`` of the ids that occur more than once (and, very rarely, of two ids with one hash)."""
-    return passes.query("passes", "SELECT hash(GCXH) AS h FROM passes GROUP BY h HAVING count(*) > 1")
+def passes_of(spans: Sequence[Span]) -> str:
+    """SQL: the passes of ``spans``, one span after the other: 8 fields, ORIGIN, IMPUTED, SOURCE."""
+    branches, whole = [], list[Span]()
+
+    def close() -> None:
+        if whole:
+            branches.append(_whole(whole))
+            whole.clear()
+
+    for span in spans:
+        # Neighbours that are taken as they are become one scan; a scan keeps the order of its files.
+        if span.days or span.refused or (whole and (whole[0].source is None) != (span.source is None)):
+            close()
+        if span.days or span.refused:
+            branches.append(_whole([span]))
+        else:
+            whole.append(span)
+    close()
+    return " UNION ALL ".join(branches)
 
 
-def merge(
-    passes: DuckDBPyRelation, repeated: DuckDBPyRelation | None, names: Sequence[str]
-) -> DuckDBPyRelation:
-    """Each pass once, sorted by GCSJ then GCXH.
+def _whole(spans: Sequence[Span]) -> str:
+    files = "[" + ", ".join(literal(span.path) for span in spans) + "]"
+    if spans[0].source is None:
+        return f"SELECT {_FIELDS}, ORIGIN, IMPUTED, SOURCE FROM read_parquet({files}){_condition(spans[0])}"
+    names = "[" + ", ".join(literal(f"{span.source}:") for span in spans) + "]"
+    name = f"{names}[CAST(file_index AS BIGINT) + 1]"
+    return (
+        f"SELECT {_FIELDS}, 'observed' AS ORIGIN, '' AS IMPUTED, {name} || ROW AS SOURCE "
+        f"FROM (SELECT *, file_index FROM read_parquet({files})){_condition(spans[0])}"
+    )
+
+
+def _condition(span: Span) -> str:
+    tests = ["REASON IS NULL"] if span.refused else []
+    if span.days:
+        first, last = (f"DATE {literal(day)}" for day in span.days)
+        tests.append(f"GCSJ >= {first} AND GCSJ < {last} + 1")
+    return f" WHERE {' AND '.join(tests)}" if tests else ""
+
+
+def repeated_ids(passes: str) -> str:
+    """SQL: hashes ``h`` of the ids that occur more than once (and, very rarely, of two ids with one hash)."""
+    return f"SELECT hash(GCXH) AS h FROM ({passes}) GROUP BY h HAVING count(*) > 1"
+
+
+def judged(passes: str, gates: Mapping[str, str]) -> str:
+    """SQL: what becomes of each row whose id occurs more than once.
+
+    Of equal ids the first row stays. The others are the same pass again, if gate, plate and time of day are
+    the same; else the id was given twice, and a person must look. The same pass may have been exported once
+    with a masked plate and once with the whole one: then the whole one stays, as its completion is proven.
 
     Args:
-        passes: the 8 fields with ``FILE`` (number of the file) and ``ROW``; of equal ids the first in that
-            order stays.
-        repeated: what ``repeated_ids`` found, None if nothing.
-        names: name of each file.
+        passes: SQL of such rows: 8 fields, SOURCE, and ``PLACE``, the order in which the first is told.
+        gates: codename of each spelling, so that two spellings of one gate are no contradiction.
 
     Returns:
-        the 8 fields, ``ORIGIN`` (observed), ``IMPUTED`` (empty) and ``SOURCE`` (file and row).
+        SQL with the columns of ``passes`` and ``REASON`` (NULL for the row that stays, ``duplicate`` or
+        ``id_conflict``), ``KEPT`` (SOURCE of the row that stays), ``SAME_TIME`` (its time is that of the
+        first).
     """
-    once = passes
-    if repeated is not None:
-        repeated.query("repeated", "CREATE OR REPLACE TEMP VIEW repeated_ids AS SELECT h FROM repeated")
-        once = passes.query(
-            "passes",
-            f"SELECT {_FIELDS}, FILE, ROW FROM passes WHERE hash(GCXH) NOT IN (SELECT h FROM repeated_ids) "
-            f"UNION ALL SELECT {_FIELDS}, FILE, ROW FROM passes "
-            "WHERE hash(GCXH) IN (SELECT h FROM repeated_ids) "
-            "QUALIFY row_number() OVER (PARTITION BY GCXH ORDER BY FILE, ROW) = 1",
-        )
-    files = "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
-    return once.query(
-        "once",
-        f"SELECT {_FIELDS}, 'observed' AS ORIGIN, '' AS IMPUTED, "
-        f"{files}[CAST(FILE AS BIGINT) + 1] || ':' || ROW AS SOURCE "
-        "FROM (SELECT * FROM once ORDER BY GCSJ, GCXH)",
+    codes = (
+        f"MAP {{{', '.join(f'{literal(name)}: {literal(code)}' for name, code in sorted(gates.items()))}}}"
     )
+    first = "first_value({0}) OVER (PARTITION BY GCXH ORDER BY PLACE) AS FIRST_{0}"
+    better, worse = completes("FIRST_HPHM", "HPHM"), completes("HPHM", "FIRST_HPHM")
+    return f"""
+        WITH coded AS (SELECT *, coalesce({codes}[KKMC], KKMC) AS GATE FROM ({passes})),
+        with_first AS (
+            SELECT *, {first.format("GCSJ")}, {first.format("HPHM")}, {first.format("GATE")} FROM coded
+        ),
+        compared AS (
+            SELECT *, GATE = FIRST_GATE AND GCSJ = FIRST_GCSJ AND {better} AS completes,
+                GATE = FIRST_GATE AND CAST(GCSJ AS TIME) = CAST(FIRST_GCSJ AS TIME)
+                    AND (HPHM = FIRST_HPHM OR {better} OR {worse}) AS same
+            FROM with_first
+        ),
+        ordered AS (
+            SELECT *, row_number() OVER chosen AS rank, first_value(SOURCE) OVER chosen AS KEPT FROM compared
+            WINDOW chosen AS (PARTITION BY GCXH ORDER BY completes DESC, PLACE)
+        )
+        SELECT {_FIELDS}, SOURCE, PLACE, KEPT, GCSJ = FIRST_GCSJ AS SAME_TIME,
+            CASE WHEN rank = 1 THEN NULL WHEN same THEN 'duplicate' ELSE 'id_conflict' END AS REASON
+        FROM ordered"""
+
+
+def one_day(passes: str, left_out: str | None, marked: str | None) -> str:
+    """SQL: the passes of one day, each once, sorted by GCSJ then GCXH.
+
+    Args:
+        passes: SQL of the day's passes from all parts.
+        left_out: SQL of the ``SOURCE`` of the rows that do not stay, None for none.
+        marked: SQL of the ``SOURCE`` of the rows that were copied from another day, None for none.
+    """
+    stays = f" WHERE SOURCE NOT IN ({left_out})" if left_out else ""
+    origin = f"CASE WHEN SOURCE IN ({marked}) THEN 'copied' ELSE ORIGIN END" if marked else "ORIGIN"
+    return f"SELECT {_FIELDS}, {origin} AS ORIGIN, IMPUTED, SOURCE FROM ({passes}){stays} ORDER BY GCSJ, GCXH"

@@ -29,7 +29,7 @@ def read(tmp_path, name, data):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data) if isinstance(data, bytes) else data(path)
     part = read_part(raw, name, out)
-    tables = [str(out / "parts" / table) for table in part.tables]
+    tables = [str(out / "parts" / table.file) for table in part.tables]
     rows = (
         duckdb.sql(f"SELECT * FROM read_parquet({tables}) WHERE REASON IS NULL ORDER BY ROW").fetchall()
         if tables

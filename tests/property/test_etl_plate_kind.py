@@ -60,6 +60,7 @@ def in_engine(expression, rows):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(PLATE_LIKE, min_size=1, max_size=60))
 def test_kinds_and_classes_agree(plates):
+    plates = [*plates, "苏C12345\n", "C1\n", "-\n", "苏C1***\n"]
     rows = [(plate,) for plate in plates]
     assert in_engine(plate_kind("a"), rows) == [kind_of(plate) for plate in plates]
     assert in_engine(plate_class("a"), rows) == [class_of(plate) for plate in plates]
@@ -102,5 +103,12 @@ def test_what_hides_a_plate_is_completed_by_it(form_and_plate, shown, mark, mark
 def test_completion_agrees(pairs, wholes):
     fitting = [(plate[:at] + "***", plate) for _, plate in wholes for at in range(1, 6)]
     mixed = [(masked, other) for (masked, _), (_, other) in zip(fitting, reversed(fitting), strict=True)]
-    rows = [*pairs, *fitting, *mixed]
+    rows = [
+        *pairs,
+        *fitting,
+        *mixed,
+        ("苏C1*_5", "苏C12345"),
+        ("苏C1*%", "苏C12345"),
+        ("苏C?2?45", "苏C12345"),
+    ]
     assert in_engine(sql_completes("a", "b"), rows) == [completes(*row) for row in rows]

@@ -66,6 +66,12 @@ def test_the_district_that_is_given_somewhere_is_used():
     assert resolve([(spelling, None)])[spelling].xzqhmc == ""
 
 
+def test_of_several_districts_the_same_is_used_in_every_process():
+    # A set of texts has another order in each process.
+    districts = ["沛县", "丰县", "睢宁县", "邳州市", "新沂市", "铜山县"]
+    assert resolve([("G343国道K12卡口", one) for one in districts])["G343国道K12卡口"].xzqhmc == "丰县"
+
+
 def test_a_codename_as_spelling_is_known():
     assert resolve([("S325_Suining_K63", "")])["S325_Suining_K63"].kkmc == "S325_Suining_K63"
 

@@ -141,9 +141,9 @@ def _legend(y: float, words: Sequence[str], marks: Sequence[str]) -> str:
     for level, word in enumerate(words):
         parts.append(f'<path class="l{level}" d="M{x} {y - 4:g}h14" stroke-width="12"/>')
         parts.append(f'<text class="dim" x="{x + 18}" y="{y:g}">{escape(word)}</text>')
-        x += 66
+        x += 70
     for mark in marks:
-        x += 10
+        x += 4
         parts.append(
             f'<rect class="blank" x="{x}" y="{y - 10:g}" width="14" height="12"/>'
             f'<rect fill="url(#kk-{mark})" x="{x}" y="{y - 10:g}" width="14" height="12"/>'
@@ -168,7 +168,7 @@ def _day_map(traffic: Traffic, columns: Sequence[date], top: float, row: float) 
     for gate, first, last in _stretches(traffic.silent, place):
         x, y = LEFT + first * cell, top + line[gate] * row
         box = f'x="{x:g}" y="{y:g}" width="{max((last - first) * cell, 3):g}" height="{row:g}"'
-        parts.append(f'<rect class="alarm" style="fill:url(#kk-silent)" {box}/>')
+        parts.append(f'<rect class="veil" {box}/><rect class="alarm" style="fill:url(#kk-silent)" {box}/>')
     return "".join([*parts, _dates(columns, top - BAND - 4, cell)])
 
 

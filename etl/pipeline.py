@@ -24,6 +24,7 @@ from etl.io.days import merge_days as merge_planned_days
 from etl.io.engine import engine
 from etl.io.parts import Part, list_raw_files, load_part, read_part
 from etl.io.plan import Plan, load_plan, settled_spans
+from etl.io.turns import begin, turn
 from etl.params import EtlParams
 from etl.registry import ALIAS_SEPARATOR, Gate, resolve
 from etl.report import build_report, describe
@@ -190,13 +191,26 @@ def _step_result(out: Path, name: str) -> dict[str, Any]:
         ) from error
 
 
-def run(raw: Path, out: Path, params: EtlParams, progress: Progress | None = None) -> dict[str, Any]:
-    """All steps in their order; returns the report.
+def run(
+    raw: Path,
+    out: Path,
+    params: EtlParams,
+    progress: Progress | None = None,
+    on_wait: Callable[[], None] | None = None,
+) -> dict[str, Any]:
+    """All steps in their order; returns the report. Another run on ``out`` waits until this one has ended.
 
     Args:
         progress: called with (step, done, of how many) whenever something is done.
+        on_wait: called once if another run uses ``out`` and this one waits.
     """
-    tell: Progress = progress or (lambda step, done, total: None)
+    list_raw_files(raw)  # a wrong folder must not leave an output folder behind
+    with turn(out, on_wait):
+        begin(raw, out, params)
+        return _run(raw, out, params, progress or (lambda step, done, total: None))
+
+
+def _run(raw: Path, out: Path, params: EtlParams, tell: Progress) -> dict[str, Any]:
     names = list_raw_files(raw)
     tell("read", 0, len(names))
     _read_all(raw, names, out, params, tell)

@@ -73,13 +73,18 @@ def draft_of(
 
 @contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
-    """A folder below ``parent`` for this block alone; that of a killed process goes as its drafts do."""
+    """A folder below ``parent`` for this block alone; that of a killed process goes as its drafts do.
+
+    Raises:
+        DiskFullError: no room is left.
+    """
     parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned_once(os.getpid(), parent)
     folder = own_name(parent / name)
-    folder.mkdir(mode=0o700)
     try:
-        yield folder
+        with told_when_disk_is_full(parent):
+            folder.mkdir(mode=0o700)
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,15 +3,15 @@ fetched."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
 import duckdb
 
+from kakou.disk_room import disk_full, says_disk_full
 from kakou.errors import BadInputError, DiskFullError
+from kakou.whole_files import scratch_folder
 
 MEMORY_LIMIT = "1500MB"
 
@@ -26,8 +26,15 @@ def engine(
         DiskFullError: no room for the spill or the result.
         BadInputError: the engine could not use what it was given.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    spill = Path(mkdtemp(prefix=".spill-", dir=out))
+    with (
+        scratch_folder(out, "spill") as spill,
+        _said_plainly(out),
+        closing(_connect(spill, threads, memory)) as con,
+    ):
+        yield con
+
+
+def _connect(spill: Path, threads: int | None, memory: str) -> duckdb.DuckDBPyConnection:
     settings: dict[str, str | int] = {
         "memory_limit": memory,
         "temp_directory": str(spill),
@@ -38,21 +45,25 @@ def engine(
     if threads:
         settings["threads"] = threads
     connection = duckdb.connect(config=settings)
+    connection.execute("SET TimeZone='UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it would write into our output
+    return connection
+
+
+@contextmanager
+def _said_plainly(out: Path) -> Iterator[None]:
+    """Turns the engine's errors into ours, one sentence each."""
     try:
-        connection.execute("SET TimeZone='UTC'")
-        connection.execute("SET enable_progress_bar = false")  # it would write into our output
-        yield connection
+        yield
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        if "No space left" in str(error) or "disk" in str(error).lower():
-            raise DiskFullError(
-                f"No room is left below {out}; free some and run the command again."
-            ) from error
+        if says_disk_full(str(error)):
+            raise disk_full(out) from error
         raise BadInputError(f"{out}: {_first_line(error)}") from error
     except duckdb.OutOfMemoryException as error:
-        raise DiskFullError(f"{out}: {_first_line(error)}") from error
-    finally:
-        connection.close()
-        shutil.rmtree(spill, ignore_errors=True)
+        raise DiskFullError(
+            f"The disk that holds {out} has no room for what does not fit into memory "
+            f"({_first_line(error)}). Free some and run the command again."
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

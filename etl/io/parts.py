@@ -24,6 +24,7 @@ from etl.steps.origin import Sketch, sketch_sql
 from etl.steps.sql_text import literal
 from kakou.errors import RawFolderError
 from kakou.fields import FIELDS_8
+from kakou.whole_files import scratch_folder
 
 # Raised whenever reading changes, so that parts of an older version are read anew.
 READER_VERSION: Final = 2
@@ -165,10 +166,9 @@ def _read(path: Path, name: str, out: Path, digest: str, threads: int | None) ->
     tables: list[Table] = []
     refused: list[tuple[int | None, str, str, str]] = []
     encoding, problem = None, ""
-    with engine(parts, threads=threads) as con, draft_of(stem.with_suffix(".utf8")) as scratch:
-        scratch.touch()
+    with engine(parts, threads=threads) as con, scratch_folder(parts, "read") as scratch:
         try:
-            for number, table in enumerate(open_tables(con, path, scratch)):
+            for number, table in enumerate(open_tables(con, path, scratch / "utf8")):
                 written, bad = _write_table(con, table, stem.with_suffix(f".{number}.parquet"), number)
                 tables.append(written)
                 refused += [(row, reason, text, written.sheet) for row, reason, text in bad]
@@ -176,7 +176,6 @@ def _read(path: Path, name: str, out: Path, digest: str, threads: int | None) ->
         except (UnreadableFileError, duckdb.InvalidInputException) as error:
             problem = error.reason if isinstance(error, UnreadableFileError) else "file_unreadable"
             refused, tables, encoding = [(None, problem, str(error).splitlines()[0], "")], [], None
-    stem.with_suffix(".utf8").unlink(missing_ok=True)
     with draft_of(stem.with_suffix(".refused")) as draft:
         draft.write_text(
             json.dumps(sorted(refused, key=lambda one: (one[3], one[0] or 0)), ensure_ascii=False)

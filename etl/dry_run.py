@@ -1,0 +1,67 @@
+"""What a run would do, without doing it: which files it would read and which days it would build."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from etl.io.parts import Part, list_raw_files, load_part, read_part
+from etl.params import EtlParams
+
+
+def what_would_run(raw: Path, out: Path, params: EtlParams) -> dict[str, Any]:
+    """Tells what ``run`` would do with these files and choices. Nothing is written below ``out``.
+
+    A file that no earlier run read is read here into a folder of its own that is removed again, as only its
+    rows tell which days it holds; so a dry run takes as long as reading does.
+
+    Returns:
+        ``to_read`` and ``read_before`` (names of files), ``unreadable`` (name → reason), ``rows`` and
+        ``rejected`` (before repeated ids and copies are left out), ``days`` (day → rows) that would be built,
+        and ``days_left_alone`` (day → rows) that lie outside first and last day.
+
+    Raises:
+        RawFolderError: no raw folder, or an empty one.
+    """
+    to_read, read_before, parts = [], [], []
+    for name, part, known in _parts(raw, out):
+        (read_before if known else to_read).append(name)
+        parts.append(part)
+    days: Counter[str] = Counter()
+    for table in (table for part in parts for table in part.tables):
+        days.update({day: note.rows for day, note in table.days.items()})
+    first, last = str(params.first_day or ""), str(params.last_day or "9999")
+    return {
+        "to_read": to_read,
+        "read_before": read_before,
+        "unreadable": {part.name: part.problem for part in parts if part.problem},
+        "rows": sum(part.rows for part in parts),
+        "rejected": sum(sum(part.rejected.values()) for part in parts),
+        "days": {day: days[day] for day in sorted(days) if first <= day <= last},
+        "days_left_alone": {day: days[day] for day in sorted(days) if not first <= day <= last},
+    }
+
+
+def in_words(found: dict[str, Any]) -> str:
+    """The same for a person, one line per file and day."""
+    lines = [f"{len(found['to_read'])} files to read, {len(found['read_before'])} read before:"]
+    lines += [f"  to read      {name}" for name in found["to_read"]]
+    lines += [f"  read before  {name}" for name in found["read_before"]]
+    lines += [f"  unreadable   {name}: {reason}" for name, reason in found["unreadable"].items()]
+    lines.append(f"{len(found['days'])} days to build; {found['rows']} rows, {found['rejected']} refused:")
+    lines += [f"  build        {day}  {rows} rows" for day, rows in found["days"].items()]
+    lines += [f"  leave alone  {day}  {rows} rows" for day, rows in found["days_left_alone"].items()]
+    return "\n".join(lines)
+
+
+def _parts(raw: Path, out: Path) -> Iterator[tuple[str, Part, bool]]:
+    for name in list_raw_files(raw):
+        known = load_part(raw, name, out)
+        if known:
+            yield name, known, True
+            continue
+        with TemporaryDirectory(prefix="kakou-dry-run-") as folder:
+            yield name, read_part(raw, name, Path(folder)), False

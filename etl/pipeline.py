@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from etl.counts import merge_counts, read_counts, refused_rows
+from etl.heat_maps import heat_maps
 from etl.io.artefacts import CLEANED, EXPANDED, MERGED, STANDARDISED, open_artefact, write_artefact
 from etl.io.atomic import write_json, write_text
 from etl.io.days import make_plan, remove_stale_days
@@ -27,7 +28,8 @@ from etl.io.plan import Plan, load_plan, settled_spans
 from etl.io.turns import begin, turn
 from etl.params import EtlParams
 from etl.registry import ALIAS_SEPARATOR, Gate, resolve
-from etl.report import build_report, describe
+from etl.report import build_report, facts, seen_passes, traffic_of
+from etl.report_html import report_html
 from etl.steps import clean as cleaning
 from etl.steps import expand as expanding
 from etl.steps import profile as profiling
@@ -43,6 +45,7 @@ __all__ = [
 
 Progress = Callable[[str, int, int], None]
 STEPS: Final = ("read", "plan", "merge", "profile", "standardise", "clean", "expand")
+PROPOSALS: Final = "gate_proposals.json"
 
 
 def read_file(raw: Path, name: str, out: Path, params: EtlParams) -> Part:
@@ -134,7 +137,7 @@ def standardise(out: Path, params: EtlParams) -> dict[str, int]:
     write_text(out / "kkmc_dimension.csv", _dimension(present))
     proposed = [gate for gate in present if gate.proposed]
     write_json(
-        out / "gate_proposals.json",
+        out / PROPOSALS,
         [
             {"KKMC": g.kkmc, "NAME": g.name, "XZQHMC": g.xzqhmc, "looks_like": g.looks_like or None}
             for g in proposed
@@ -168,16 +171,20 @@ def clean(out: Path, params: EtlParams) -> dict[str, Any]:
 
 
 def expand(out: Path, params: EtlParams) -> dict[str, Any]:
-    """Adds the four derived fields → ``master_data_expanded``, and writes ``report.json``, which it
-    returns."""
+    """Adds the four derived fields → ``master_data_expanded``; writes ``report.json``, which it returns,
+    ``report.html`` and ``kkmc_statistics.svg``."""
     del params
+    merged, imputed = (_step_result(out, name) for name in ("merge", "clean"))
     with engine(out) as con:
         passes = open_artefact(con, out, CLEANED)
         write_artefact(con, expanding.expand(passes), out, EXPANDED)
         open_artefact(con, out, EXPANDED).create_view("expanded")
-        described = describe(con, "expanded")
-    merged, imputed = (_step_result(out, name) for name in ("merge", "clean"))
-    report = build_report(merged, imputed, described)
+        seen = seen_passes(con, "expanded")
+    proposals = json.loads((out / PROPOSALS).read_text(encoding="utf-8"))
+    report = build_report(merged, imputed, facts(seen, merged["restamped"]), len(proposals))
+    picture = heat_maps(traffic_of(seen, report))
+    write_text(out / "kkmc_statistics.svg", picture)
+    write_text(out / "report.html", report_html(report, picture, proposals))
     write_json(out / "report.json", report)
     return report
 

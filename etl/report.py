@@ -14,7 +14,6 @@ from duckdb import DuckDBPyConnection
 from numpy.typing import NDArray
 
 from etl.heat_maps import Traffic
-from etl.io.parts import Part, safe_name
 from etl.steps.plate_kind import plate_class
 from etl.steps.silences import LEAST_DAYS, Counts, Silence, missing_hours, silent_gates
 from kakou.fields import ORIGINS, TIME_FORMAT
@@ -74,79 +73,11 @@ def seen_passes(con: DuckDBPyConnection, expanded: str) -> Seen:
     return Seen(tuple(gates), tuple(days), counts[0], counts[1], by_origin, dict(sorted(plates.fetchall())))
 
 
-def copies_of(parts: Sequence[Part]) -> dict[str, str]:
-    """Which file is a byte copy of which: the first of equal ones, by name, counts as the original."""
-    first: dict[str, str] = {}
-    answer: dict[str, str] = {}
-    for part in parts:
-        original = first.setdefault(part.sha256, part.name)
-        if original != part.name:
-            answer[part.name] = original
-    return answer
-
-
-def merge_counts(
-    parts: Sequence[Part], kept: int, copies: Mapping[str, str] | None = None,
-    restamped: Sequence[Mapping[str, Any]] = (), **more: int,
-) -> dict[str, Any]:  # fmt: skip
-    """The report's counts of reading and merging.
-
-    ``rows_read = rows_kept + rows_duplicate + rejected rows``; a reason that begins with ``file_`` counts
-    files.
-
-    Args:
-        copies: file → the file whose passes it repeats; byte copies if it is not given.
-        restamped: days that repeat an earlier one: ``file``, ``day``, ``of_day``, ``share``.
-        more: further counts, kept under their names.
-    """
-    copies = copies_of(parts) if copies is None else copies
-    rejected: Counter[str] = Counter()
-    for part in parts:
-        rejected.update(part.rejected)
-        if part.problem:
-            rejected[part.problem] += 1
-    good = sum(part.rows for part in parts)
-    return {
-        "rows_read": good + refused_rows(parts),
-        "rows_kept": kept,
-        "rows_duplicate": good - kept,
-        "rejected": dict(sorted(rejected.items())),
-        "files": [_file(part, copies.get(part.name)) for part in parts],
-        "restamped": [dict(one) for one in restamped],
-        **more,
-    }
-
-
-def _file(part: Part, copy_of: str | None) -> dict[str, Any]:
-    refused = sum(part.rejected.values())
-    return {
-        "name": part.name,
-        "rows": part.rows,
-        "encoding": part.encoding,
-        "copy_of": copy_of,
-        "problem": part.problem or None,
-        "rejected": refused,
-        "rejected_in": f"rejected/{safe_name(part.name)}.jsonl" if refused or part.problem else None,
-    }
-
-
-def refused_rows(parts: Sequence[Part]) -> int:
-    """Rows that could not be understood, over all files."""
-    return sum(sum(part.rejected.values()) for part in parts)
-
-
-def describe(
-    con: DuckDBPyConnection, expanded: str, restamped: Sequence[Mapping[str, Any]] = ()
-) -> dict[str, Any]:
-    """``facts`` of a view or table of finished passes."""
-    return facts(seen_passes(con, expanded), restamped)
-
-
 def facts(seen: Seen, restamped: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """The report's facts about the finished passes.
 
     Args:
-        restamped: as in ``merge_counts``.
+        restamped: days that repeat an earlier one: ``file``, ``day``, ``of_day``, ``share``.
     """
     total = int(seen.by_origin.sum())
     share = seen.by_origin.sum(axis=0) / max(1, total)
@@ -214,7 +145,11 @@ def build_report(
     described: Mapping[str, Any],
     proposed_gates: int = 0,
 ) -> dict[str, Any]:
-    """Puts the report together: the contract's keys in the contract's order, then the others."""
+    """Puts the report together: the contract's keys in the contract's order, then the others.
+
+    Args:
+        merged: what ``etl.counts.merge_counts`` gave. described: what ``facts`` gave.
+    """
     first = ("rows_read", "rows_kept", "rows_duplicate", "rejected", "files")
     then = ("days", "observed_share", "plates")
     return {

@@ -21,6 +21,7 @@ REASONS: Final = {
     "control_character": ("含控制字符", "a field holds control characters"),
     "encoding": ("编码无法识别", "some bytes are of no known encoding"),
     "column_count": ("列数不符", "the row has more or fewer columns than the header"),
+    "id_conflict": ("过车序号与另一过车相同", "another pass has the same id"),
     "bad_quotes": ("引号不配对", "the quotes of the row do not match"),
 }
 FILE_REASON: Final = ("整个文件无法读取", "the whole file could not be read")
@@ -85,7 +86,6 @@ def _attention(report: Mapping[str, Any]) -> list[tuple[int, str, str, str]]:
     found = [
         (files, "个文件无法读取", "files could not be read", "rejected"),
         (rows, "行被拒绝", "rows rejected", "rejected"),
-        (report.get("id_conflicts", 0), "行过车序号冲突", "rows whose id another pass has", "rows"),
         (len(report["restamped"]), "个文件日由他日复制", "file days repeat an earlier day", "copies"),
         (len(report["missing_days"]), "个缺失日", "missing days", "days"),
         (sum(one["partial"] for one in report["days"]), "个残缺日", "partial days", "days"),

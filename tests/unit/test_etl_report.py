@@ -10,9 +10,11 @@ import duckdb
 import numpy as np
 import pytest
 
+from etl.counts import merge_counts, read_counts
 from etl.heat_maps import Traffic, heat_maps
 from etl.io.parts import Part
-from etl.report import build_report, facts, merge_counts, missing_days, seen_passes, traffic_of
+from etl.io.plan import Plan
+from etl.report import build_report, facts, missing_days, seen_passes, traffic_of
 from etl.report_html import report_html
 
 GATES = tuple(f"G{n}_Place_K{n}" for n in range(6))
@@ -58,7 +60,11 @@ def report(seen, rows):
         Part("202401/b.csv", "s1", "utf-8", 40),
         Part("202401/c.xlsx", "s3", problem="file_unreadable"),
     ]
-    merged = merge_counts(parts, len(rows), restamped=RESTAMPED, id_conflicts=2)
+    copies = {"202401/b.csv": "202401/a.csv"}
+    plan = Plan(
+        (), copies, tuple(RESTAMPED), duplicates=38, conflicts=2, outside=0, left_out="", partial=False
+    )
+    merged = merge_counts(read_counts(parts, copies), plan, len(rows))
     return build_report(merged, IMPUTED, facts(seen, RESTAMPED), proposed_gates=1)
 
 
@@ -69,16 +75,16 @@ def test_contract_keys_come_first_and_others_last(report):
         "plates",
     ]  # fmt: skip
     assert set(keys[9:]) == {
-        "missing_days", "silent_gates", "origin", "plate_classes", "gates", "restamped", "id_conflicts",
-        "proposed_gates",
+        "missing_days", "silent_gates", "origin", "plate_classes", "gates", "restamped", "proposed_gates",
+        "rows_outside_range", "rows_of_earlier_runs",
     }  # fmt: skip
     assert all(list(day)[:3] == ["day", "rows", "partial"] for day in report["days"])
     assert all(list(file)[:4] == ["name", "rows", "encoding", "copy_of"] for file in report["files"])
 
 
 def test_counts_add_up(report, rows):
-    assert report["rows_read"] == report["rows_kept"] + report["rows_duplicate"] + 3
-    assert report["rejected"] == {"bad_time": 3, "file_unreadable": 1}
+    assert report["rows_read"] == report["rows_kept"] + report["rows_duplicate"] + 3 + 2
+    assert report["rejected"] == {"bad_time": 3, "file_unreadable": 1, "id_conflict": 2}
     assert sum(day["rows"] for day in report["days"]) == len(rows) == sum(report["plate_classes"].values())
     assert report["plates"] == {"whole": len(rows) - 2, "masked": 1, "malformed": 1}
     copied = sum(row[2] == "copied" for row in rows)
@@ -123,7 +129,8 @@ def test_no_passes_at_all_is_a_report_too():
     with duckdb.connect() as con:
         con.execute("CREATE TABLE expanded (KKMC VARCHAR, GCSJ TIMESTAMP, ORIGIN VARCHAR, HPHM VARCHAR)")
         seen = seen_passes(con, "expanded")
-    report = build_report(merge_counts([], 0), {}, facts(seen))
+    plan = Plan((), {}, (), duplicates=0, conflicts=0, outside=0, left_out="", partial=False)
+    report = build_report(merge_counts(read_counts([], {}), plan, 0), {}, facts(seen))
     assert report["days"] == [] and report["observed_share"] == 0
     picture = heat_maps(traffic_of(seen, report))
     assert "无过车记录" in report_html(report, picture)
@@ -167,7 +174,7 @@ def test_the_page_tells_everything_and_needs_nothing(report, seen):
     for told in (
         "某<卡口>", "bad_time", "过车时间无法识别", "the pass time cannot be read", "file_unreadable",
         "rejected/202401_a.csv-", "2024-01-05", "09:00-24:00", "2024-01-03 08:00", GATES[2], "98.0 %",
-        "新能源", "← 2024-01-02", "2 行过车序号冲突",
+        "新能源", "← 2024-01-02", "5 行被拒绝", "rejected/repeated_ids.jsonl",
     ):  # fmt: skip
         assert told in text, told
     assert html == report_html(report, picture, proposals)

@@ -89,9 +89,7 @@ def accept(
     from etl.gate_decisions import accept_alias, accept_gate
 
     file = _file(registry)
-    new = {"kkmc": new_codename, "xzqhmc": district, "lon": lon, "lat": lat}
-    chosen = {name: value for name, value in new.items() if value is not None}
-    if codename and chosen:
+    if codename and any(one is not None for one in (new_codename, district, lon, lat)):
         raise BadInputError(
             "--as names a known gate; --codename, --district, --lon and --lat are for a new one."
         )
@@ -101,7 +99,8 @@ def accept(
         gate = accept_alias(file, spelling, codename)
     else:
         proposed = _proposed(spelling, out or load_settings().clean_dir, file)
-        gate = accept_gate(file, replace(proposed, **chosen))
+        code, place = new_codename or proposed.kkmc, district or proposed.xzqhmc
+        gate = accept_gate(file, replace(proposed, kkmc=code, xzqhmc=place, lon=lon, lat=lat))
     typer.echo(f"{spelling} is {gate.kkmc} now, by {file}; `kakou etl run` uses it")
 
 

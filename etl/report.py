@@ -119,13 +119,14 @@ def _days(seen: Seen, restamped: Sequence[Mapping[str, Any]]) -> list[dict[str, 
         of_day[one["day"]] = min(one["of_day"], of_day.get(one["day"], one["of_day"]))
     answer = []
     for number, (day, gone) in enumerate(zip(seen.days, missing_hours(_counts(seen)), strict=True)):
-        empty = 24 - int(seen.passes[:, number].any(axis=0).sum())
-        few = len(seen.days) < LEAST_DAYS and empty > MOST_SILENT_HOURS
+        empty = np.flatnonzero(~seen.passes[:, number].any(axis=0)).tolist()
+        if len(seen.days) < LEAST_DAYS and len(empty) > MOST_SILENT_HOURS:
+            gone = tuple(empty)
         answer.append(
             {
                 "day": str(day),
                 "rows": rows[number],
-                "partial": bool(gone) or few or rows[number] < LEAST_SHARE_OF_MEDIAN * usual,
+                "partial": bool(gone) or rows[number] < LEAST_SHARE_OF_MEDIAN * usual,
                 "hours_missing": list(gone),
                 "copied_from": of_day.get(str(day)) if copied[number] else None,
                 "rows_copied": copied[number],

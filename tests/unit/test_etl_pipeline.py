@@ -49,7 +49,7 @@ def digests(out):
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.iterdir())
-        if path.suffix in (".csv", ".parquet", ".json", ".txt")
+        if path.suffix in (".csv", ".parquet", ".json", ".txt", ".html", ".svg")
     }
 
 

@@ -14,7 +14,7 @@ from etl.counts import merge_counts, read_counts
 from etl.heat_maps import Traffic, heat_maps
 from etl.io.parts import Part
 from etl.io.plan import Plan
-from etl.report import build_report, facts, missing_days, seen_passes, traffic_of
+from etl.report import Seen, build_report, facts, missing_days, seen_passes, traffic_of
 from etl.report_html import report_html
 
 GATES = tuple(f"G{n}_Place_K{n}" for n in range(6))
@@ -118,6 +118,15 @@ def test_the_silent_gate_is_named(report):
         GATES[2], "2024-01-03 08:00:00", "2024-01-03 14:00:00", 6,
     )  # fmt: skip
     assert 25 < one["expected"] < 50
+
+
+def test_where_no_other_day_is_there_to_compare_with_the_empty_hours_tell():
+    passes = np.zeros((1, 2, 24), dtype=np.int64)
+    passes[0, 0, 10:12], passes[0, 1, 2:] = 500, 60
+    by_origin = np.c_[passes.sum(axis=(0, 2)), np.zeros((2, 2), dtype=np.int64)]
+    days = facts(Seen(GATES[:1], (FIRST, FIRST + timedelta(1)), passes, passes, by_origin, {}))["days"]
+    assert [day["partial"] for day in days] == [True, False]
+    assert days[0]["hours_missing"] == [*range(10), *range(12, 24)] and days[1]["hours_missing"] == []
 
 
 def test_missing_days_lie_between_the_first_and_the_last():

@@ -25,6 +25,11 @@ SCHEDULES = {
     "housekeeping": "0 3 * * *",
 }
 MOST_SECONDS = 2.0
+# Kind of error → whether the same task can go well a little later without anybody doing anything.
+MENDS_ITSELF = {
+    "StorageError": True, "ServiceError": True, "BadInputError": False, "RawFolderError": False,
+    "SettingsError": False, "DiskFullError": False,
+}  # fmt: skip
 
 # What a worker does with a DAG file, in a Python that has imported nothing else.
 LOOK = """
@@ -32,6 +37,7 @@ import importlib.util, json, sys, time
 import airflow.sdk
 from airflow.sdk.definitions.asset import Asset
 from airflow.serialization.serialized_objects import DagSerialization
+from kakou import errors
 before = set(sys.modules)
 begin = time.process_time()
 spec = importlib.util.spec_from_file_location("looked_at", sys.argv[1])
@@ -52,13 +58,19 @@ print(json.dumps({
     "outlets": [out.name for task in dag.tasks for out in task.outlets if isinstance(out, Asset)],
     "params": sorted(dag.params), "pools": {task.task_id: task.pool_slots for task in dag.tasks},
     "retries": {task.task_id: [task.retries, task.retry_delay.total_seconds()] for task in dag.tasks},
+    "titles": {name: dag.params.get_param(name).schema.get("title", "") for name in dag.params},
+    "mends_itself": {
+        kind: all(policy.evaluate(getattr(errors, kind)("why"), 1, 2).action.value != "fail"
+                  for policy in (task.retry_policy for task in dag.tasks) if policy)
+        for kind in sys.argv[2:]
+    },
 }))
 """
 
 
 def look(path: Path, **environment: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, str(path)],
+        [sys.executable, "-c", LOOK, str(path), *MENDS_ITSELF],
         env=os.environ | environment,
         capture_output=True,
         text=True,
@@ -127,8 +139,19 @@ def test_two_trainings_do_not_fit_the_pool_and_a_batch_beside_one_does(
 
 def test_form_of_the_batch(seen: dict[str, dict[str, Any]]):
     assert seen["checkpoint_batch"]["params"] == [
-        "dry_run", "groups", "imputation_confidence", "output_folder", "raw_folder", "replicate",
+        "dry_run", "first_day", "groups", "imputation_confidence", "last_day", "max_reject_share",
+        "output_folder", "raw_folder", "replicate",
     ]  # fmt: skip
+
+
+def test_form_of_the_batch_is_in_both_languages(seen: dict[str, dict[str, Any]]):
+    for title in seen["checkpoint_batch"]["titles"].values():
+        assert any("a" <= letter <= "z" for letter in title)
+        assert any("一" <= letter <= "鿿" for letter in title)
+
+
+def test_the_batch_tries_again_only_what_can_mend_itself(seen: dict[str, dict[str, Any]]):
+    assert seen["checkpoint_batch"]["mends_itself"] == MENDS_ITSELF
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

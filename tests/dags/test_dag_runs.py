@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from batch_folder import drafts, share_a_day, strange, unlike, visible
 
 from kakou.connections import connect
 from kakou.settings import Settings
@@ -17,14 +22,32 @@ from kakou.stack.environment import child_environment
 pytestmark = pytest.mark.integration
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
+CLEARED = "2024-03-01T00:00:00+00:00"
+# Runs a DAG as `airflow dags test` does. Given a file name, it kills itself before a task renames its draft
+# to that; given a logical date, a later call clears that run and does it again.
 RUN = """
-import importlib.util, json, sys
+import importlib.util, json, os, signal, sys
+from datetime import datetime
+
+def die(event, args):
+    if event == "os.rename" and os.path.basename(os.fsdecode(args[1])) == sys.argv[4]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[4]:
+    sys.addaudithook(die)
 spec = importlib.util.spec_from_file_location("tested", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-run = module.dag.test(run_conf=json.loads(sys.argv[2]))
+when = {"logical_date": datetime.fromisoformat(sys.argv[3])} if sys.argv[3] else {}
+run = module.dag.test(run_conf=json.loads(sys.argv[2]), **when)
 states = {f"{one.task_id}[{one.map_index}]": str(one.state) for one in run.get_task_instances()}
-print("RESULT", json.dumps({"state": str(run.state), "tasks": states}))
+
+from airflow.models.xcom import XComModel
+from airflow.settings import Session
+with Session() as session:
+    wanted = XComModel.get_many(run_id=run.run_id, dag_ids=run.dag_id, key="dry_run")
+    said = [XComModel.deserialize_value(one) for one in session.scalars(wanted)]
+print("RESULT", json.dumps({"state": str(run.state), "tasks": states, "said": said}))
 """
 
 
@@ -44,28 +67,48 @@ def raw(tmp_path_factory: pytest.TempPathFactory, stack: Settings) -> Path:
     folder = tmp_path_factory.mktemp("raw")
     command = ["raw", "generate", "--out", str(folder), "--days", "2", "--scale", "0.02"]
     subprocess.run([sys.executable, "-m", "kakou.cli", *command], env=child_environment(stack), check=True)
+    share_a_day(folder)
     return folder
 
 
-def run(environment: dict[str, str], dag: str, conf: dict[str, object]) -> dict[str, object]:
-    import json
+@pytest.fixture(scope="module")
+def batch(
+    airflow: dict[str, str], raw: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], Path]:
+    """An undisturbed run of the batch, and its output folder."""
+    out = tmp_path_factory.mktemp("batch") / "clean"
+    return run(airflow, "checkpoint_batch", {**folders(raw, out), "groups": 2}), out
 
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, str(DAGS / f"{dag}_dag.py"), json.dumps(conf)],
-        env=environment, capture_output=True, text=True, check=False,
+
+def folders(raw: Path, out: Path) -> dict[str, object]:
+    return {"raw_folder": str(raw), "output_folder": str(out)}
+
+
+def start(
+    environment: dict[str, str], dag: str, conf: dict[str, object], when: str = "", dies_at: str = ""
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(DAGS / f"{dag}_dag.py"), json.dumps(conf), when, dies_at],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    told = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert told, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def end(child: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = child.communicate()
+    told = [line for line in out.splitlines() if line.startswith("RESULT ")]
+    assert told, out[-3000:] + err[-3000:]
     return dict(json.loads(told[-1].removeprefix("RESULT ")))
 
 
-def test_batch_makes_clean_passes_and_known_gates(
-    airflow: dict[str, str], stack: Settings, raw: Path, tmp_path: Path
-):
-    out = tmp_path / "clean"
-    ended = run(airflow, "checkpoint_batch", {"raw_folder": str(raw), "output_folder": str(out), "groups": 2})
+def run(environment: dict[str, str], dag: str, conf: dict[str, object], when: str = "") -> dict[str, Any]:
+    return end(start(environment, dag, conf, when))
+
+
+def test_batch_makes_clean_passes_and_known_gates(batch: tuple[dict[str, Any], Path], stack: Settings):
+    ended, out = batch
     assert ended["state"] == "success"
     assert "read[1]" in ended["tasks"] and "read[2]" not in ended["tasks"]
+    assert ended["tasks"]["merge_days[0]"] == "success"
     passes = pl.read_parquet(out / "master_data_expanded.parquet")
     assert len(passes) > 50
     assert passes["GCSJ"].is_sorted()
@@ -75,14 +118,39 @@ def test_batch_makes_clean_passes_and_known_gates(
     assert set(passes["KKMC"]) <= known
 
 
-def test_dry_run_writes_nothing_and_is_green(airflow: dict[str, str], raw: Path, tmp_path: Path):
+def test_killed_in_a_write_then_cleared_and_run_again(
+    airflow: dict[str, str], raw: Path, batch: tuple[dict[str, Any], Path], tmp_path: Path
+):
+    conf, wanted = folders(raw, tmp_path), visible(batch[1])
+    child = start(airflow, "checkpoint_batch", conf, CLEARED, dies_at="merged_data.parquet")
+    assert child.communicate() and child.returncode == -signal.SIGKILL
+    assert drafts(tmp_path)
+    assert strange(tmp_path, wanted) == []
+    assert run(airflow, "checkpoint_batch", conf, CLEARED)["state"] == "success"
+    assert unlike(tmp_path, wanted) == []
+
+
+def test_two_schedulers_at_once_on_one_folder(
+    airflow: dict[str, str], raw: Path, batch: tuple[dict[str, Any], Path], tmp_path: Path
+):
+    # One scheduler would let the second run wait, so each gets a home of its own.
+    home = shutil.copytree(airflow["AIRFLOW_HOME"], tmp_path / "home")
+    second = {name: value.replace(airflow["AIRFLOW_HOME"], str(home)) for name, value in airflow.items()}
+    conf = folders(raw, tmp_path / "out")
+    children = [start(one, "checkpoint_batch", conf) for one in (airflow, second)]
+    assert [end(child)["state"] for child in children] == ["success", "success"]
+    assert unlike(tmp_path / "out", visible(batch[1])) == []
+
+
+def test_dry_run_says_what_it_would_do_and_writes_nothing(airflow: dict[str, str], raw: Path, tmp_path: Path):
     out = tmp_path / "clean"
     ended = run(
-        airflow, "checkpoint_batch", {"raw_folder": str(raw), "output_folder": str(out), "dry_run": True}
+        airflow, "checkpoint_batch", {**folders(raw, out), "dry_run": True, "first_day": "2023-12-16"}
     )
     assert ended["state"] == "success"
     assert set(ended["tasks"].values()) == {"skipped"}
     assert not out.exists()
+    assert ended["said"]
 
 
 def test_missing_raw_folder_fails_at_once(airflow: dict[str, str], tmp_path: Path):

@@ -48,6 +48,11 @@ PLATE_CLASSES: Final = {
     "none": ("无牌", "no plate"),
 }
 FIELDS: Final = {"HPZL": ("号牌种类", "plate type"), "CLPPXH": ("车辆品牌", "brand")}
+CURVE_WORDS: Final = {
+    "confidence": "最低置信度 least confidence",
+    "accuracy": "准确率 accuracy",
+    "coverage": "覆盖率 coverage",
+}
 ORIGIN_WORDS: Final = {
     "observed": ("实际观测", "as it was read"),
     "copied": ("由他日复制", "copied from another day"),
@@ -75,8 +80,23 @@ def report_html(report: Mapping[str, Any], svg: str, proposals: Sequence[Mapping
         copied=[one for one in report["days"] if one["copied_from"]],
         rejected_rows=sum(n for name, n in report["rejected"].items() if not name.startswith("file_")),
         plates=_shares(report["plate_classes"]),
+        curves=_curves(report["imputed"]),
         attention=_attention(report),
     )
+
+
+def _curves(imputed: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Mapping[str, float | None]]]:
+    """Accuracy and coverage by least confidence; of neighbours that change nothing only the highest."""
+    curves = {}
+    for name, one in imputed.items():
+        kept: list[Mapping[str, float | None]] = []
+        for point in one.get("curve") or ():
+            if kept and {**point, "confidence": 0} == {**kept[-1], "confidence": 0}:
+                kept.pop()
+            kept.append(point)
+        if kept:
+            curves[name] = kept
+    return curves
 
 
 def _attention(report: Mapping[str, Any]) -> list[tuple[int, str, str, str]]:
@@ -151,5 +171,5 @@ def _template() -> Template:
     env.filters.update(
         percent=_percent, hours=hours, reason=_reason, number=lambda n: f"{n:,}", ranges=_ranges
     )
-    env.globals.update(field_words=FIELDS, origin_words=ORIGIN_WORDS)
+    env.globals.update(field_words=FIELDS, origin_words=ORIGIN_WORDS, curve_words=CURVE_WORDS)
     return env.from_string(resources.files("etl").joinpath("data/report.html").read_text(encoding="utf-8"))

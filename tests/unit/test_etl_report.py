@@ -191,9 +191,14 @@ def test_the_page_tells_everything_and_needs_nothing(report, seen):
 
 def test_a_curve_of_the_model_is_shown_when_there_is_one(report, seen):
     picture = heat_maps(traffic_of(seen, report))
-    curve = [{"confidence": 0.8, "accuracy": 0.91, "coverage": 0.99}]
-    with_curve = {**report, "imputed": {"HPZL": {**IMPUTED["HPZL"], "curve": curve}}}
-    assert "91.0 %" in report_html(with_curve, picture) and "91.0 %" not in report_html(report, picture)
+    curve = [
+        {"confidence": c, "accuracy": a, "coverage": 0.99}
+        for c, a in ((0.75, 0.91), (0.85, 0.91), (0.9, None))
+    ]
+    html = report_html({**report, "imputed": {"HPZL": {**IMPUTED["HPZL"], "curve": curve}}}, picture)
+    told = [share for share in ("75.0 %", "85.0 %", "90.0 %", "91.0 %") if f">{share}<" in html]
+    assert told == ["85.0 %", "90.0 %", "91.0 %"]
+    assert "least confidence" not in report_html(report, picture)
 
 
 def shapes(svg):

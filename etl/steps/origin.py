@@ -1,4 +1,4 @@
-"""Where passes come from: days written again under another date, and files with the same content.
+"""Where passes come from: days that were written again under another date.
 
 Real exports hold such days: to fill a gap, the passes of one day are written once more with a later date, and
 with new ids or the old ones. Every file is read on its own, so each leaves a small *sketch* of each of its
@@ -100,15 +100,6 @@ def sketch_sql() -> str:
         f"min(hash({', '.join(_TWIN)}), {SKETCH_SIZE}) FILTER (WHERE {timed}) AS hashes, "
         f"coalesce(bool_and(second(GCSJ) = 0) FILTER (WHERE {timed}), true) AS to_the_minute"
     )
-
-
-def content_digest_sql() -> str:
-    """Aggregate over the good rows of a file: equal for the same passes in any order and any file format.
-
-    The sum and not the exclusive or of the row hashes, in which a row that occurs twice would vanish.
-    """
-    row = "hash(GCXH, GCSJ, KKMC, HPHM)"
-    return f"concat_ws('-', count(*), coalesce(sum({row}::HUGEINT), 0), coalesce(bit_xor({row}), 0))"
 
 
 def restamped_days(sketches: Mapping[tuple[str, date], Sketch]) -> list[Restamped]:

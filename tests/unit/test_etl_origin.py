@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from etl.generate.profile import traffic_profile
 from etl.generate.trips import make_passes
 from etl.generate.vehicles import make_vehicles
-from etl.steps.origin import Sketch, content_digest_sql, copied_rows, restamped_days, sketch_sql
+from etl.steps.origin import Sketch, copied_rows, restamped_days, sketch_sql
 
 FIRST = date(2023, 12, 13)
 SECONDS_OF_DAY = 86_400
@@ -165,18 +165,3 @@ def test_a_row_that_differs_in_one_field_or_has_no_time_of_day_is_no_twin():
         assert con.execute(f"SELECT ORIGIN FROM ({copied_rows('pass_day', 'source_day')})").fetchall() == [
             ("observed",)
         ]
-
-
-def test_the_content_digest_knows_no_order_and_sees_each_change():
-    table = honest(days=1)
-
-    def digest(of):
-        with duckdb.connect() as con:
-            con.register("passes", of)
-            return con.execute(f"SELECT {content_digest_sql()} FROM passes").fetchall()[0][0]
-
-    turned = table.take(pa.array(np.arange(table.num_rows)[::-1]))
-    assert digest(turned) == digest(table)
-    doubled = pa.concat_tables([table, table.slice(0, 1), table.slice(0, 1)])
-    others = [table.slice(1), doubled, restamp(table, 1, new_ids=False), restamp(table, 0)]
-    assert len({digest(table), *map(digest, others)}) == 5

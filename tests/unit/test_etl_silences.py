@@ -88,6 +88,34 @@ def test_a_slow_gate_needs_a_longer_silence_than_a_busy_one():
     assert [one.kkmc for one in silent_gates(counted(long))] == ["gate0000"]
 
 
+def test_four_passes_are_too_few_to_call_the_rest_a_silence():
+    counts = np.random.default_rng(6).poisson(60, (10, 20, 24))
+    counts[0] = 0
+    counts[0, 0, [8, 12]] = counts[0, 1, [9, 17]] = 1
+    assert silent_gates(counted(counts)) == []
+
+
+def test_a_gate_whose_nights_come_and_go_is_not_silent_on_the_empty_ones():
+    rng = np.random.default_rng(7)
+    counts = rng.poisson(30, (8, 40, 24))
+    counts[0, :, :6] = rng.poisson(6, (40, 6)) * rng.choice([0, 1, 2], (40, 1), p=[0.3, 0.4, 0.3])
+    assert any(not counts[0, day, :6].any() for day in range(40))
+    assert silent_gates(counted(counts)) == []
+
+
+def test_a_gate_that_always_rests_at_weekends_is_not_silent_on_the_only_one():
+    counts = np.random.default_rng(8).poisson(30, (8, 7, 24))
+    counts[0, 5:] = 0
+    assert silent_gates(counted(counts)) == []
+
+
+def test_the_largest_gate_is_judged_by_the_others_and_not_by_itself():
+    rng = np.random.default_rng(9)
+    counts = np.concatenate([rng.poisson(200, (1, 14, 24)), rng.poisson(2, (5, 14, 24))])
+    (one,) = silent_gates(counted(changed(counts, np.s_[0, 9, 10])))
+    assert (one.kkmc, one.begin, one.end) == ("gate0000", at(9, 10), at(9, 11))
+
+
 def test_hours_missing_at_all_gates_belong_to_the_day():
     counts = changed(generated(), np.s_[:, 3, 9:])
     assert silent_gates(counted(counts)) == []

@@ -118,39 +118,36 @@ def test_batch_makes_clean_passes_and_known_gates(batch: tuple[dict[str, Any], P
     assert set(passes["KKMC"]) <= known
 
 
-def test_killed_in_a_write_then_cleared_and_run_again(
+def test_killed_in_a_write_then_cleared_and_run_again_beside_another_scheduler(
     airflow: dict[str, str], raw: Path, batch: tuple[dict[str, Any], Path], tmp_path: Path
 ):
-    conf, wanted = folders(raw, tmp_path), visible(batch[1])
-    child = start(airflow, "checkpoint_batch", conf, CLEARED, dies_at="merged_data.parquet")
+    out, wanted = tmp_path / "out", visible(batch[1])
+    child = start(airflow, "checkpoint_batch", folders(raw, out), CLEARED, dies_at="merged_data.parquet")
     assert child.communicate() and child.returncode == -signal.SIGKILL
-    assert drafts(tmp_path)
-    assert strange(tmp_path, wanted) == []
-    assert run(airflow, "checkpoint_batch", conf, CLEARED)["state"] == "success"
-    assert unlike(tmp_path, wanted) == []
-
-
-def test_two_schedulers_at_once_on_one_folder(
-    airflow: dict[str, str], raw: Path, batch: tuple[dict[str, Any], Path], tmp_path: Path
-):
-    # One scheduler would let the second run wait, so each gets a home of its own.
+    assert drafts(out)
+    assert strange(out, wanted) == []
+    # One scheduler would let a second run wait, so the second one has a home of its own.
     home = shutil.copytree(airflow["AIRFLOW_HOME"], tmp_path / "home")
     second = {name: value.replace(airflow["AIRFLOW_HOME"], str(home)) for name, value in airflow.items()}
-    conf = folders(raw, tmp_path / "out")
-    children = [start(one, "checkpoint_batch", conf) for one in (airflow, second)]
+    children = [start(one, "checkpoint_batch", folders(raw, out), CLEARED) for one in (airflow, second)]
     assert [end(child)["state"] for child in children] == ["success", "success"]
-    assert unlike(tmp_path / "out", visible(batch[1])) == []
+    assert unlike(out, wanted) == []
 
 
-def test_dry_run_says_what_it_would_do_and_writes_nothing(airflow: dict[str, str], raw: Path, tmp_path: Path):
-    out = tmp_path / "clean"
-    ended = run(
-        airflow, "checkpoint_batch", {**folders(raw, out), "dry_run": True, "first_day": "2023-12-16"}
-    )
+def test_dry_run_says_what_it_would_do_and_writes_nothing(
+    airflow: dict[str, str], raw: Path, batch: tuple[dict[str, Any], Path], tmp_path: Path
+):
+    passes = pl.read_parquet(batch[1] / "merged_data.parquet")
+    *before, last = sorted(passes["GCSJ"].dt.date().cast(pl.String).unique())
+    conf = {**folders(raw, tmp_path / "clean"), "dry_run": True, "first_day": last}
+    ended = run(airflow, "checkpoint_batch", conf)
     assert ended["state"] == "success"
     assert set(ended["tasks"].values()) == {"skipped"}
-    assert not out.exists()
-    assert ended["said"]
+    assert not (tmp_path / "clean").exists()
+    (said,) = ended["said"]
+    assert (list(said["days"]), list(said["days_left_alone"])) == ([last], before)
+    files = {path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()}
+    assert (set(said["to_read"]), said["read_before"]) == (files, [])
 
 
 def test_missing_raw_folder_fails_at_once(airflow: dict[str, str], tmp_path: Path):

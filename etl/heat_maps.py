@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache
 from html import escape
+from importlib import resources
 from typing import Final
 
 import numpy as np
@@ -35,18 +37,6 @@ MARKS: Final = {
     "silent": "silent gate · 卡口静默",
 }
 
-STYLE: Final = """
-.kk{font:11px system-ui,'Noto Sans SC','Noto Sans CJK SC','Microsoft YaHei',sans-serif;fill:#1f2933}
-.kk .ground{fill:#fff}.kk .blank{fill:#eef1f4}.kk .dim{fill:#5b6773}.kk .head{font-size:14px;font-weight:600}
-.kk .l0{stroke:#d3e5f5}.kk .l1{stroke:#a9cdea}.kk .l2{stroke:#78afd9}.kk .l3{stroke:#4a8cc2}
-.kk .l4{stroke:#22669f}.kk .l5{stroke:#0b3f6e}.kk .grid{stroke:#fff;stroke-width:1;fill:none}
-.kk .ink{stroke:#1f2933;fill:#1f2933}.kk .alarm{stroke:#b3261e;fill:none}.kk .veil{fill:#fff;fill-opacity:.55}
-@media (prefers-color-scheme:dark){
-.kk{fill:#e4e9ee}.kk .ground{fill:#14191f}.kk .blank{fill:#222a32}.kk .dim{fill:#9aa7b4}
-.kk .l0{stroke:#173450}.kk .l1{stroke:#1d4f7c}.kk .l2{stroke:#2b71aa}.kk .l3{stroke:#4f97cf}
-.kk .l4{stroke:#8dc0e8}.kk .l5{stroke:#d4e9fa}.kk .grid{stroke:#14191f}
-.kk .ink{stroke:#e4e9ee;fill:#e4e9ee}.kk .alarm{stroke:#ff8a80}.kk .veil{fill:#14191f}}
-"""
 PATTERNS: Final = (
     '<pattern id="kk-missing" width="6" height="6" patternUnits="userSpaceOnUse">'
     '<path class="ink" d="M0 0L6 6M6 0L0 6" stroke-width=".7"/></pattern>'
@@ -112,9 +102,14 @@ def _open(height: float) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="kk" role="img" viewBox="0 0 {WIDTH} {height:g}" '
         f'width="100%" style="max-width:{WIDTH}px"><title>KKMC statistics · 卡口统计</title>'
-        f"<style>{STYLE}</style><defs>{PATTERNS}</defs>"
+        f"<style>{_style()}</style><defs>{PATTERNS}</defs>"
         f'<rect class="ground" width="{WIDTH}" height="{height:g}"/>'
     )
+
+
+@cache
+def _style() -> str:
+    return resources.files("etl").joinpath("data/heat_maps.css").read_text(encoding="utf-8")
 
 
 def _columns(days: Sequence[date]) -> list[date]:

@@ -1,5 +1,4 @@
-"""Hours that should hold passes and hold none: of all gates (the day is partial) or of one (the gate is
-silent).
+"""Hours that should hold passes and hold none: at all gates (a partial day) or at one (a silent gate).
 
 An hour without a pass says little by itself: a small road has many at night. So a run of such hours is judged
 by how many passes were to be expected in it, at this gate, at these hours, on a day as full as this one.

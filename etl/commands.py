@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from etl.params import EtlParams
 from kakou.settings import load_settings
 
 raw = typer.Typer(help="Raw folders of passes.", no_args_is_help=True)
@@ -88,6 +90,10 @@ def generate(
         typer.echo(f"{out}: {written['files']} files, {written['rows']} rows, {written['vehicles']} vehicles")
 
 
+def _day(text: str) -> Any:
+    return typer.Option(help=text, formats=["%Y-%m-%d"])
+
+
 @etl.command()
 def run(
     raw_dir: Annotated[Path, typer.Option("--raw", help="Folder with YYYYMM/ folders of CSV and XLSX.")],
@@ -98,23 +104,48 @@ def run(
     ] = None,
     confidence: Annotated[float, typer.Option(help="A model fills a field only if it is this sure.")] = 0.9,
     max_reject_share: Annotated[float, typer.Option(help="Stop if more rows than this share fail.")] = 0.05,
+    first_day: Annotated[datetime | None, _day("Build anew only days from here on; others stay.")] = None,
+    last_day: Annotated[datetime | None, _day("Build anew only days up to here; others stay.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be read and built.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json.")] = False,
 ) -> None:
     """Merge, profile, standardise, clean and expand a raw folder (P1-P5). A rerun gives the same bytes.
 
-    Example: kakou etl run --raw raw --out clean --replicate 12-17:18-21
+    A second run on the same output folder waits for the first.
+
+    Examples:
+
+      kakou etl run --raw raw --out clean --replicate 12-17:18-21
+
+      kakou etl run --raw raw --first-day 2024-01-05 --last-day 2024-01-07 --dry-run
     """
     from etl import pipeline
 
     target = out or load_settings().clean_dir
-    params = pipeline.EtlParams(replicate, confidence, max_reject_share)
+    days = (first_day and first_day.date(), last_day and last_day.date())
+    params = pipeline.EtlParams(replicate, confidence, max_reject_share, *days)
+    if dry_run:
+        return _say_what_would_run(raw_dir, target, params, as_json)
+
+    def on_wait() -> None:
+        typer.echo(f"Another run uses {target}; waiting for its end.", err=True)
+
     with _bars(as_json) as tell:
-        report = pipeline.run(raw_dir, target, params, tell)
+        report = pipeline.run(raw_dir, target, params, tell, on_wait)
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False))
     else:
         Console().print(_summary(report))
         typer.echo(f"artefacts, report.json and kkmc_statistics.txt are in {target}")
+
+
+def _say_what_would_run(raw_dir: Path, target: Path, params: EtlParams, as_json: bool) -> None:
+    from etl.dry_run import in_words, what_would_run
+
+    found = what_would_run(raw_dir, target, params)
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else in_words(found))
 
 
 def _summary(report: dict[str, Any]) -> Table:

@@ -19,27 +19,32 @@ def what_would_run(raw: Path, out: Path, params: EtlParams) -> dict[str, Any]:
     rows tell which days it holds; so a dry run takes as long as reading does.
 
     Returns:
-        ``to_read`` and ``read_before`` (names of files), ``unreadable`` (name → reason), ``rows`` and
-        ``rejected`` (before repeated ids and copies are left out), ``days`` (day → rows) that would be built,
-        and ``days_left_alone`` (day → rows) that lie outside first and last day.
+        ``to_read`` and ``read_before`` (names of files), ``copies`` (file → file with the same bytes),
+        ``unreadable`` (file → reason), ``rows`` and ``rejected`` of the files that are no copies, before
+        repeated ids are left out, ``days`` (day → rows) that would be built, and ``days_left_alone`` (day →
+        rows) that lie outside first and last day.
 
     Raises:
         RawFolderError: no raw folder, or an empty one.
     """
-    to_read, read_before, parts = [], [], []
-    for name, part, known in _parts(raw, out):
-        (read_before if known else to_read).append(name)
-        parts.append(part)
+    found = list(_parts(raw, out))
+    originals: dict[str, Part] = {}
+    copies = {
+        part.name: original.name
+        for part, _ in found
+        if (original := originals.setdefault(part.sha256, part)) is not part
+    }
     days: Counter[str] = Counter()
-    for table in (table for part in parts for table in part.tables):
+    for table in (table for part in originals.values() for table in part.tables):
         days.update({day: note.rows for day, note in table.days.items()})
     first, last = str(params.first_day or ""), str(params.last_day or "9999")
     return {
-        "to_read": to_read,
-        "read_before": read_before,
-        "unreadable": {part.name: part.problem for part in parts if part.problem},
-        "rows": sum(part.rows for part in parts),
-        "rejected": sum(sum(part.rejected.values()) for part in parts),
+        "to_read": [part.name for part, known in found if not known],
+        "read_before": [part.name for part, known in found if known],
+        "copies": copies,
+        "unreadable": {part.name: part.problem for part, _ in found if part.problem},
+        "rows": sum(part.rows for part in originals.values()),
+        "rejected": sum(sum(part.rejected.values()) for part in originals.values()),
         "days": {day: days[day] for day in sorted(days) if first <= day <= last},
         "days_left_alone": {day: days[day] for day in sorted(days) if not first <= day <= last},
     }
@@ -50,6 +55,7 @@ def in_words(found: dict[str, Any]) -> str:
     lines = [f"{len(found['to_read'])} files to read, {len(found['read_before'])} read before:"]
     lines += [f"  to read      {name}" for name in found["to_read"]]
     lines += [f"  read before  {name}" for name in found["read_before"]]
+    lines += [f"  byte copy    {name} of {original}" for name, original in found["copies"].items()]
     lines += [f"  unreadable   {name}: {reason}" for name, reason in found["unreadable"].items()]
     lines.append(f"{len(found['days'])} days to build; {found['rows']} rows, {found['rejected']} refused:")
     lines += [f"  build        {day}  {rows} rows" for day, rows in found["days"].items()]
@@ -57,11 +63,12 @@ def in_words(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _parts(raw: Path, out: Path) -> Iterator[tuple[str, Part, bool]]:
+def _parts(raw: Path, out: Path) -> Iterator[tuple[Part, bool]]:
+    """What each file holds, and whether an earlier run knew that."""
     for name in list_raw_files(raw):
         known = load_part(raw, name, out)
         if known:
-            yield name, known, True
+            yield known, True
             continue
         with TemporaryDirectory(prefix="kakou-dry-run-") as folder:
-            yield name, read_part(raw, name, Path(folder)), False
+            yield read_part(raw, name, Path(folder)), False

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
+import polars as pl
 import pytest
 from batch_folder import drafts, share_a_day, strange, unlike, visible
+
+from etl.io.turns import turn
 
 SECONDS = 120
 
@@ -110,6 +114,33 @@ def test_twice_at_once_with_different_choices_is_one_after_the_other(
     assert [end(child)[0] for child in children] == [0, 0]
     # The result is wholly the one or wholly the other, never some files of each.
     assert visible(tmp_path / "out") in (whole, visible(other))
+
+
+def test_a_run_says_that_it_waits_for_another_one_and_then_goes_on(raw: Path, tmp_path: Path):
+    with turn(tmp_path):
+        child = start(raw, tmp_path)
+        assert child.stderr is not None
+        assert child.stderr.readline() == f"Another run uses {tmp_path}; waiting for its end.\n"
+        assert visible(tmp_path) == {}
+    assert end(child)[0] == 0
+    assert "report.json" in visible(tmp_path)
+
+
+def test_a_backfill_builds_its_days_anew_and_leaves_the_others(raw: Path, tmp_path: Path):
+    mine, out = shutil.copytree(raw, tmp_path / "raw"), tmp_path / "out"
+    assert end(start(mine, out))[0] == 0
+    before = pl.read_csv(out / "merged_data.csv", infer_schema=False)
+    days = sorted(before["GCSJ"].str.slice(0, 10).unique())
+    # All that the first days were made of is gone.
+    for path in mine.rglob("*"):
+        if path.is_file() and path.suffix == ".csv":
+            path.unlink()
+    assert end(start(mine, out, "--first-day", days[-1]))[0] == 0
+    assert pl.read_csv(out / "merged_data.csv", infer_schema=False).equals(before)
+    assert end(start(mine, out))[0] == 0
+    after = pl.read_csv(out / "merged_data.csv", infer_schema=False)
+    assert 0 < len(after) < len(before)
+    assert days[0] not in set(after["GCSJ"].str.slice(0, 10))
 
 
 def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(

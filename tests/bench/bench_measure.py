@@ -164,8 +164,10 @@ def _steps(
     steps: dict[str, Step] = {}
     spent = 0.0
     for (name, since), (_, until) in pairwise(edges):
-        within = [one for one in samples if since <= one[0] < until] or samples[-1:]
-        now = max(spent, within[-1][1]) if until < end else cpu
+        # A step may be over before the next sample; then the last one before its end speaks for it.
+        before = [one for one in samples if one[0] < until] or samples[:1]
+        within = [one for one in before if one[0] >= since] or before[-1:]
+        now = max(spent, before[-1][1]) if until < end else cpu
         steps[name] = Step(until - since, now - spent, max(one[2] for one in within))
         spent = now
     return steps

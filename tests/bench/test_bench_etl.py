@@ -21,6 +21,7 @@ def mark(step):
     with open(os.environ["BENCH_MARKS"], "a") as file:
         file.write(json.dumps({{"step": step, "at": time.monotonic()}}) + chr(10))
 mark("idle"); time.sleep(0.6)
+mark("short")
 mark("busy"); subprocess.run([sys.executable, "-c", {CHILD!r}], check=True)
 mark("end")
 """
@@ -30,9 +31,10 @@ def test_it_counts_what_children_take_and_when():
     one = measure([sys.executable, "-c", PARENT])
     assert 300 < one.peak_mib < 450 and one.private_mib > 300 and one.one_mib > 300
     assert 0.6 < one.cpu < 3
-    assert list(one.steps) == ["start", "idle", "busy", "end"]
+    assert list(one.steps) == ["start", "idle", "short", "busy", "end"]
     assert one.steps["idle"].cpu < 0.3 and one.steps["idle"].peak_mib < 100 and one.steps["idle"].wall >= 0.6
     assert one.steps["busy"].cpu > 0.4 and one.steps["busy"].peak_mib > 300
+    assert one.steps["short"].cpu < 0.3 and one.steps["short"].peak_mib < 100
     wall, cpu = one.until("busy")
     assert 0.6 <= wall < one.wall and cpu < 0.5
 

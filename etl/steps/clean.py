@@ -7,14 +7,23 @@ invented.
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from etl.params import EtlParams, parse_replicate
-from etl.steps.impute import CONTEXTS, Imputation, impute
+from etl.steps.impute import CONTEXTS, Filled, Imputation, impute_all
+from etl.steps.impute_evidence import Columns
 from etl.steps.replicate import replicate
 from kakou.fields import FIELDS_8
 
-IMPUTED_FIELDS = tuple(CONTEXTS)
+IMPUTED_FIELDS: Final = tuple(CONTEXTS)
+# Filled plate types as a whole are right at least this often, whatever the least confidence of a single one,
+# as the kind of a vehicle is counted and decided with. A brand is evidence: its own confidence alone decides.
+LEAST_RIGHT: Final = {"HPZL": 0.97}
+_TABLE: Final = "filled_values"
 
 
 def clean(
@@ -23,28 +32,36 @@ def clean(
     """Fills fields and, only if ``params.replicate`` asks for it, adds copied days.
 
     Args:
-        con: where the model keeps its work tables.
-        passes: name of a view of standardised passes with ``RN``, the number of each row.
+        con: the filled values stay registered in it, as the relation reads them later.
+        passes: name of a view of standardised passes, in row order.
 
     Returns:
         the passes (8 fields, ORIGIN, IMPUTED, SOURCE), in their order if no day was added, and how well each
         field was filled.
     """
-    measured = {field: impute(con, passes, field, params.imputation_confidence) for field in IMPUTED_FIELDS}
-    columns = [
-        f"coalesce(filled_{name}.value, passes.{name}) AS {name}"
-        if name in IMPUTED_FIELDS
-        else f"passes.{name}"
+    columns, filled = impute_all(con, passes, params.imputation_confidence, LEAST_RIGHT)
+    measured = {field: one.measured for field, one in filled.items()}
+    con.register(_TABLE, _table(columns, filled))
+    selected = [
+        f"coalesce(filled.{name}, passes.{name}) AS {name}" if name in IMPUTED_FIELDS else f"passes.{name}"
         for name in FIELDS_8
     ]
-    named = ", ".join(
-        f"CASE WHEN filled_{name}.value IS NOT NULL THEN '{name}' END" for name in IMPUTED_FIELDS
-    )
-    joins = " ".join(f"LEFT JOIN filled_{name} ON filled_{name}.RN = passes.RN" for name in IMPUTED_FIELDS)
+    named = ", ".join(f"CASE WHEN filled.{name} IS NOT NULL THEN '{name}' END" for name in IMPUTED_FIELDS)
+    # By position and not by a key: so the engine keeps the order of rows, which it does not for joins.
     cleaned = con.sql(
-        f"SELECT {', '.join(columns)}, ORIGIN, concat_ws(',', {named}) AS IMPUTED, SOURCE "
-        f"FROM {passes} AS passes {joins}"
+        f"SELECT {', '.join(selected)}, ORIGIN, concat_ws(',', {named}) AS IMPUTED, SOURCE "
+        f"FROM {passes} AS passes POSITIONAL JOIN {_TABLE} AS filled"
     )
     if params.replicate:
         cleaned = replicate(cleaned, parse_replicate(params.replicate))
     return cleaned, measured
+
+
+def _table(columns: Columns, filled: dict[str, Filled]) -> pa.Table:
+    """One row per pass: per field its new value, or NULL."""
+    arrays = {}
+    for field, one in filled.items():
+        codes = pa.array(np.maximum(one.code, 0), mask=one.code < 0)
+        words = pa.array(columns.words[field], pa.string())
+        arrays[field] = pa.DictionaryArray.from_arrays(codes, words)
+    return pa.table(arrays)

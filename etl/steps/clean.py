@@ -33,7 +33,7 @@ def clean(
 
     Args:
         con: the filled values stay registered in it, as the relation reads them later.
-        passes: name of a view of standardised passes, in row order.
+        passes: name of a view of standardised passes with ``RN``, the number of each row: 0, 1, 2 …
 
     Returns:
         the passes (8 fields, ORIGIN, IMPUTED, SOURCE), in their order if no day was added, and how well each
@@ -48,8 +48,12 @@ def clean(
     ]
     named = ", ".join(f"CASE WHEN filled.{name} IS NOT NULL THEN '{name}' END" for name in IMPUTED_FIELDS)
     # By position and not by a key: so the engine keeps the order of rows, which it does not for joins.
+    # Should it ever pair a row with another's values, the run ends.
+    paired = (
+        f"CASE WHEN filled.RN <> passes.RN THEN error('rows out of step') ELSE concat_ws(',', {named}) END"
+    )
     cleaned = con.sql(
-        f"SELECT {', '.join(selected)}, ORIGIN, concat_ws(',', {named}) AS IMPUTED, SOURCE "
+        f"SELECT {', '.join(selected)}, ORIGIN, {paired} AS IMPUTED, SOURCE "
         f"FROM {passes} AS passes POSITIONAL JOIN {_TABLE} AS filled"
     )
     if params.replicate:
@@ -59,7 +63,7 @@ def clean(
 
 def _table(columns: Columns, filled: dict[str, Filled]) -> pa.Table:
     """One row per pass: per field its new value, or NULL."""
-    arrays = {}
+    arrays = {"RN": pa.array(np.arange(columns.rows, dtype=np.int64))}
     for field, one in filled.items():
         codes = pa.array(np.maximum(one.code, 0), mask=one.code < 0)
         words = pa.array(columns.words[field], pa.string())

@@ -37,7 +37,7 @@ _READ: Final = {
     # The form only: how long, and whether cut. Rows of a form that nobody graded are not filled.
     "form": "CAST(length(HPHM) + CASE WHEN contains(HPHM, '*') THEN 100 ELSE 0 END AS UTINYINT)",
     "half_day": "CAST(hour(GCSJ) // 2 AS UTINYINT)",
-    "day": "CAST(CAST(GCSJ AS DATE) - DATE '1970-01-01' AS INTEGER)",
+    "day": "CAST(CAST(GCSJ AS DATE) - DATE '1970-01-01' AS UINTEGER)",
 }
 _CODED: Final = ("HPZL", "CLPPXH", "KKMC")
 
@@ -60,13 +60,11 @@ class Columns:
         """Number of passes."""
         return len(self.data["plate"])
 
-    def key(self, parts: Sequence[str], rows: Array | None = None) -> NDArray[np.uint64]:
-        """One number per row for what it has in all of ``parts``; of ``rows`` only, if given."""
-        size = self.rows if rows is None else len(rows)
-        key = np.zeros(size, dtype=np.uint64)
+    def key(self, parts: Sequence[str], rows: Array) -> NDArray[np.uint64]:
+        """One number per row of ``rows`` for what it has in all of ``parts``."""
+        key = np.zeros(len(rows), dtype=np.uint64)
         for part in parts:
-            column = self.data[part] if rows is None else self.data[part][rows]
-            key ^= column.astype(np.uint64)
+            key ^= self.data[part][rows].astype(np.uint64, copy=False)
             key *= np.uint64(0x9E3779B97F4A7C15)
             key ^= key >> np.uint64(29)
         key *= np.uint64(0xBF58476D1CE4E5B9)
@@ -78,7 +76,7 @@ def read_columns(con: DuckDBPyConnection, passes: str) -> Columns:
     """Reads what the model looks at, about 35 bytes a row.
 
     Args:
-        passes: name of a view with the 8 fields, in row order.
+        passes: name of a view with the 8 fields and ``RN``, the number of the row: 0, 1, 2 …
     """
     selected = [f"{text} AS {name}" for name, text in _READ.items()]
     words: dict[str, list[str]] = {}
@@ -91,7 +89,12 @@ def read_columns(con: DuckDBPyConnection, passes: str) -> Columns:
             selected.append(f"enum_code(CAST({name} AS impute_{name})) AS {name}")
         else:
             selected.append(f"CAST(0 AS UTINYINT) AS {name}")
-    data = dict(con.sql(f"SELECT {', '.join(selected)} FROM {passes}").fetchnumpy())
+    data = dict(con.sql(f"SELECT RN, {', '.join(selected)} FROM {passes}").fetchnumpy())
+    number = data.pop("RN")
+    if (np.diff(number) < 0).any():
+        # Several threads hand their rows over as they finish.
+        order = np.argsort(number)
+        data = {name: column[order] for name, column in data.items()}
     for name in _CODED:
         con.execute(f"DROP TYPE IF EXISTS impute_{name}")
     makers = [text.split("-")[0] or MISSING for text in words["CLPPXH"]]

@@ -99,11 +99,11 @@ class Trees:
             drawn = candidates(evidence, some)
             score = np.zeros(drawn.shape)
             for place in range(CANDIDATES):
+                table = features(evidence, form, drawn[:, place], some)
                 for number, model in enumerate(self._models):
                     rows = np.flatnonzero((fold[some] == number) & (drawn[:, place] >= 0))
                     if len(rows):
-                        table = features(evidence, form, drawn[:, place], some)[rows]
-                        score[rows, place] = model.predict(table, num_threads=1)
+                        score[rows, place] = model.predict(table[rows], num_threads=1)
             at = score.argmax(axis=1)
             rows = np.arange(len(drawn))
             return drawn[rows, at], score[rows, at]

@@ -181,6 +181,33 @@ def test_the_same_rows_get_the_same_values_with_one_thread_and_with_two():
     assert answers[0][1] == answers[1][1] == answers[2][1]
 
 
+def test_many_rows_in_a_file_stay_in_order_and_get_their_own_values(tmp_path):
+    # Enough row groups for both threads; the brand can be told from the plate, and the plate from the number.
+    path, con = tmp_path / "many.parquet", duckdb.connect(config={"threads": 2})
+    con.execute(
+        "COPY (SELECT 'id' || lpad(n::VARCHAR, 9, '0') AS GCXH, '丰县' AS XZQHMC, 'G1' AS KKMC, '1' AS FXLX, "
+        "TIMESTAMP '2024-01-01' + to_seconds(n) AS GCSJ, '02' AS HPZL, '苏C' || (10000 + n % 5000) AS HPHM, "
+        "CASE WHEN n * 7919 % 13 < 3 THEN '-' ELSE '牌' || n % 5 END AS CLPPXH, 'observed' AS ORIGIN, "
+        f"'a:' || n AS SOURCE FROM range(600000) t(n)) TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 20000)"
+    )
+    con.execute(
+        "CREATE VIEW passes AS SELECT * EXCLUDE (file_row_number), file_row_number AS RN "
+        f"FROM read_parquet('{path}', file_row_number = true)"
+    )
+    for _ in range(3):
+        relation, _ = clean(con, "passes", EtlParams())
+        target = tmp_path / "cleaned.parquet"
+        relation.query("passes_cleaned", f"COPY passes_cleaned TO '{target}' (FORMAT parquet)")
+        wrong, unordered, filled = con.execute(
+            "SELECT count(*) FILTER (WHERE CLPPXH <> '牌' || CAST(SOURCE[3:] AS INTEGER) % 5), "
+            "count(*) FILTER (WHERE CAST(SOURCE[3:] AS INTEGER) <> RN), "
+            "count(*) FILTER (WHERE IMPUTED <> '') "
+            f"FROM (SELECT *, file_row_number AS RN FROM read_parquet('{target}', file_row_number = true))"
+        ).fetchall()[0]
+        assert (wrong, unordered) == (0, 0)
+        assert filled > 100_000
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_few_rows_stay_as_they_are(count):
     given = [("-", "苏C12345", "-"), ("02", "苏C12345", "大众牌"), ("-", "苏C12***", "-")][:count]

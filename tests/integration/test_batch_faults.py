@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,8 +15,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 from batch_folder import drafts, share_a_day, strange, unlike, visible
-
-from etl.io.turns import turn
 
 SECONDS = 120
 
@@ -103,27 +102,25 @@ def test_twice_at_once_on_one_folder_both_end_well(raw: Path, whole: dict[str, s
     assert unlike(tmp_path, whole) == []
 
 
-def test_twice_at_once_with_different_choices_is_one_after_the_other(
+def test_a_run_with_other_choices_says_that_it_waits_and_comes_after_the_first(
     raw: Path, whole: dict[str, str], tmp_path: Path
 ):
-    other = tmp_path / "other"
-    assert end(start(raw, other, "--replicate", "16-16:22-22"))[0] == 0
-    wanted = {name: {whole.get(name), visible(other).get(name)} for name in {*whole, *visible(other)}}
-    assert any(len(digests) == 2 for digests in wanted.values())
-    children = [start(raw, tmp_path / "out"), start(raw, tmp_path / "out", "--replicate", "16-16:22-22")]
-    assert [end(child)[0] for child in children] == [0, 0]
-    # The result is wholly the one or wholly the other, never some files of each.
-    assert visible(tmp_path / "out") in (whole, visible(other))
-
-
-def test_a_run_says_that_it_waits_for_another_one_and_then_goes_on(raw: Path, tmp_path: Path):
-    with turn(tmp_path):
-        child = start(raw, tmp_path)
-        assert child.stderr is not None
-        assert child.stderr.readline() == f"Another run uses {tmp_path}; waiting for its end.\n"
-        assert visible(tmp_path) == {}
-    assert end(child)[0] == 0
-    assert "report.json" in visible(tmp_path)
+    choice, out = ("--replicate", "16-16:22-22"), tmp_path / "out"
+    assert end(start(raw, tmp_path / "other", *choice))[0] == 0
+    other = visible(tmp_path / "other")
+    assert any(other[name] != whole[name] for name in whole)
+    first = start(raw, out)
+    try:
+        wait_for_draft(out, "merged_data.parquet", first)
+        first.send_signal(signal.SIGSTOP)
+        second = start(raw, out, *choice)
+        assert second.stderr is not None
+        assert second.stderr.readline() == f"Another run uses {out}; waiting for its end.\n"
+        assert strange(out, whole) == []
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert [end(child)[0] for child in (first, second)] == [0, 0]
+    assert unlike(out, other) == []
 
 
 def test_a_backfill_builds_its_days_anew_and_leaves_the_others(raw: Path, tmp_path: Path):

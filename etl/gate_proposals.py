@@ -8,8 +8,6 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from pypinyin import lazy_pinyin
-
 from etl.gate import Gate
 from kakou.fields import CODENAME_MAX
 
@@ -105,6 +103,9 @@ def _dedoubled(road: str) -> str:
 
 
 def _ascii(text: str) -> str:
+    # Loaded when a name must be spelt: its dictionary takes longer to load than a small folder to read.
+    from pypinyin import lazy_pinyin
+
     word = "".join(lazy_pinyin(text, errors=lambda rest: re.sub(r"[^A-Za-z0-9]", "", rest)))
     word = word.encode("ascii", "ignore").decode()
     return word[:1].upper() + word[1:]

@@ -9,22 +9,29 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from etl.counts import merge_counts, read_counts, refused_rows
 from etl.heat_maps import heat_maps
-from etl.io.artefacts import CLEANED, EXPANDED, MERGED, STANDARDISED, open_artefact, write_artefact
+from etl.io.artefacts import (
+    CLEANED,
+    EXPANDED,
+    MERGED,
+    STANDARDISED,
+    join_artefact,
+    open_artefact,
+    write_artefact,
+)
 from etl.io.atomic import write_json, write_text
-from etl.io.days import make_plan, remove_stale_days
+from etl.io.days import byte_copies, make_plan, remove_stale_days
 from etl.io.days import merge_days as merge_planned_days
 from etl.io.engine import engine
-from etl.io.parts import Part, list_raw_files, load_part, read_part
-from etl.io.plan import Plan, load_plan, settled_spans
+from etl.io.parts import Part, list_raw_files, read_part
+from etl.io.plan import Plan, load_plan, settled_files
+from etl.io.read_folder import all_parts, parts_of_their_own, read_folder
 from etl.io.turns import begin, turn
 from etl.params import EtlParams
 from etl.registry import ALIAS_SEPARATOR, Gate, resolve
@@ -34,7 +41,6 @@ from etl.steps import clean as cleaning
 from etl.steps import expand as expanding
 from etl.steps import profile as profiling
 from etl.steps import standardise as standardising
-from etl.steps.merge import passes_of
 from kakou.errors import BadInputError
 from kakou.fields import DIMENSION_COLUMNS
 
@@ -65,7 +71,8 @@ def plan(raw: Path, out: Path, params: EtlParams) -> Plan:
         RawFolderError: no raw folder, or an empty one.
         BadInputError: no pass at all, or more rows failed than ``params.max_reject_share``.
     """
-    parts = [load_part(raw, name, out) or read_part(raw, name, out) for name in list_raw_files(raw)]
+    parts = all_parts(raw, list_raw_files(raw), out)
+    parts = parts_of_their_own(raw, parts, set(byte_copies(parts)), out)
     _check_rejects(parts, out, params)
     made = make_plan(parts, out, (params.first_day, params.last_day))
     write_json(out / "steps" / "read.json", read_counts(parts, made.copies))
@@ -91,7 +98,7 @@ def merge(out: Path, params: EtlParams) -> dict[str, Any]:
     planned = load_plan(out)
     merge_days(out, planned.to_merge)
     with engine(out) as con:
-        kept = write_artefact(con, con.sql(passes_of(settled_spans(out, planned.days))), out, MERGED)
+        kept = join_artefact(con, settled_files(out, planned.days), out, MERGED)
     counts = merge_counts(_step_result(out, "read"), planned, kept)
     write_json(out / "steps" / "merge.json", counts)
     remove_stale_days(out, planned)
@@ -220,7 +227,7 @@ def run(
 def _run(raw: Path, out: Path, params: EtlParams, tell: Progress) -> dict[str, Any]:
     names = list_raw_files(raw)
     tell("read", 0, len(names))
-    _read_all(raw, names, out, params, tell)
+    read_folder(raw, names, out, lambda done: tell("read", done, len(names)))
     report: Mapping[str, Any] = {}
     for step, call in (
         ("plan", lambda: asdict(plan(raw, out, params))),
@@ -234,16 +241,3 @@ def _run(raw: Path, out: Path, params: EtlParams, tell: Progress) -> dict[str, A
         report = call()
         tell(step, 1, 1)
     return dict(report)
-
-
-def _read_all(raw: Path, names: Sequence[str], out: Path, params: EtlParams, tell: Progress) -> None:
-    sizes = {name: (raw / name).stat().st_size for name in names}
-    first = {size: name for name, size in sorted(sizes.items(), reverse=True)}
-    # Files of one size may be byte copies: they come last, when their original was read.
-    ordered = sorted(names, key=lambda name: (first[sizes[name]] != name, -sizes[name]))
-    # Each file keeps one processor busy, outside Python, so threads are enough.
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(names))) as pool:
-        jobs = [pool.submit(read_part, raw, name, out, threads=1) for name in ordered]
-        for done, job in enumerate(as_completed(jobs), start=1):
-            job.result()
-            tell("read", done, len(names))

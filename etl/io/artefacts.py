@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
 from etl.io.atomic import draft_of
+from etl.io.engine import PARQUET
+from etl.io.parquet_join import join_parquet
 from etl.steps.sql_text import literal
 from kakou.errors import BadInputError
 from kakou.fields import ORIGIN_COLUMNS
@@ -42,8 +45,8 @@ def write_artefact(
     """Writes ``name.parquet`` with all columns and ``name.csv`` with the contract's; returns the number of
     rows."""
     with draft_of(parquet_of(out, name)) as parquet, draft_of(out / f"{name}.csv") as text:
-        target, source = literal(str(parquet)), f"read_parquet({literal(str(parquet))})"
-        passes.query("passes", f"COPY passes TO {target} (FORMAT parquet, COMPRESSION snappy)")
+        source = f"read_parquet({literal(str(parquet))})"
+        passes.query("passes", f"COPY passes TO {literal(str(parquet))} {PARQUET}")
         rows, unsorted = con.execute(
             "SELECT count(*), count(*) FILTER (WHERE GCSJ < t OR (GCSJ = t AND GCXH < id)) "
             f"FROM (SELECT GCSJ, GCXH, lag(GCSJ) OVER () AS t, lag(GCXH) OVER () AS id FROM {source})"
@@ -52,12 +55,23 @@ def write_artefact(
             # A join that spilled to disk may have mixed the rows; the contract says sorted.
             second = parquet.with_suffix(".sorted")
             con.execute(
-                f"COPY (SELECT * FROM {source} ORDER BY GCSJ, GCXH) TO {literal(str(second))} "
-                "(FORMAT parquet, COMPRESSION snappy)"
+                f"COPY (SELECT * FROM {source} ORDER BY GCSJ, GCXH) TO {literal(str(second))} {PARQUET}"
             )
             second.replace(parquet)
-        con.execute(
-            f"COPY (SELECT * EXCLUDE ({', '.join(ORIGIN_COLUMNS)}) FROM {source}) TO {literal(str(text))} "
-            "(FORMAT csv, HEADER)"
-        )
+        _write_text(con, source, text)
     return int(rows)
+
+
+def join_artefact(con: duckdb.DuckDBPyConnection, days: Sequence[Path], out: Path, name: str) -> int:
+    """As ``write_artefact``, from finished Parquet files, each of one day and sorted, in order of time."""
+    with draft_of(parquet_of(out, name)) as parquet, draft_of(out / f"{name}.csv") as text:
+        rows = join_parquet(days, parquet)
+        _write_text(con, f"read_parquet({literal(str(parquet))})", text)
+    return rows
+
+
+def _write_text(con: duckdb.DuckDBPyConnection, source: str, text: Path) -> None:
+    con.execute(
+        f"COPY (SELECT * EXCLUDE ({', '.join(ORIGIN_COLUMNS)}) FROM {source}) TO {literal(str(text))} "
+        "(FORMAT csv, HEADER)"
+    )

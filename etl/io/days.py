@@ -16,9 +16,9 @@ from pathlib import Path
 import duckdb
 
 from etl.io.atomic import draft_of, write_json
-from etl.io.engine import engine
+from etl.io.engine import PARQUET, engine
 from etl.io.parts import Part
-from etl.io.plan import Day, Plan, Source, begun, digest_of, load_plan, raw_spans, settled_spans, span_of
+from etl.io.plan import Day, Plan, Source, begun, digest_of, load_plan, raw_files, settled_files
 from etl.io.repeats import content_copies, counted, digests_by_day, left_out_rows, write_left_out
 from etl.steps.merge import one_day, passes_of
 from etl.steps.origin import Restamped, copied_rows, restamped_days
@@ -33,7 +33,7 @@ def make_plan(parts: Sequence[Part], out: Path, wanted: Wanted = (None, None)) -
 
     Days outside ``wanted`` keep what an earlier run made of them.
     """
-    copies = _byte_copies(parts)
+    copies = byte_copies(parts)
     used = [part for part in parts if part.name not in copies]
     restamped = restamped_days(
         {
@@ -47,7 +47,7 @@ def make_plan(parts: Sequence[Part], out: Path, wanted: Wanted = (None, None)) -
     kept = _earlier_days(out, wanted)
     with engine(out) as con:
         # Settled days first: their rows stay, whatever comes.
-        left_out = write_left_out(con, out, settled_spans(out, kept) + raw_spans(out, fresh.values()))
+        left_out = write_left_out(con, out, settled_files(out, kept) + raw_files(out, fresh.values()))
         duplicates, conflicts = counted(con, out, left_out)
         by_content = content_copies(con, out, left_out, used)
         digests = digests_by_day(con, out, left_out)
@@ -69,7 +69,7 @@ def make_plan(parts: Sequence[Part], out: Path, wanted: Wanted = (None, None)) -
     return plan
 
 
-def _byte_copies(parts: Sequence[Part]) -> dict[str, str]:
+def byte_copies(parts: Sequence[Part]) -> dict[str, str]:
     """Which file is a byte copy of which: the first of equal ones, by name, counts as the original."""
     first: dict[str, str] = {}
     return {
@@ -87,9 +87,8 @@ def _fresh_days(
     holders: defaultdict[str, list[tuple[Source, int]]] = defaultdict(list)
     for part in parts:
         for table in part.tables:
-            bounds = (min(table.days, default=""), max(table.days, default=""))
-            source = Source(part.name + table.sheet, table.file, table.refused > 0, *bounds)
             for day, note in table.days.items():
+                source = Source(part.name + table.sheet, note.file, min(table.days))
                 holders[day].append((source, note.rows))
     days = {}
     for day, held in sorted(holders.items()):
@@ -139,21 +138,25 @@ def merge_days(out: Path, plan: Plan, names: Sequence[str]) -> int:
     wanted = [by_name[name] for name in names]
     if not wanted:
         return 0
-    with engine(out / "days") as con:
+    with engine(out / "days", joinable=True) as con:
         for day in wanted:
             if day.merged and not (out / "days" / day.merged).exists():
                 _merge_day(con, out, plan, day, by_name)
-        spans = settled_spans(out, wanted)
-        return int(con.execute(f"SELECT count(*) FROM ({passes_of(spans)})").fetchall()[0][0])
+        passes = _passes(settled_files(out, wanted))
+        return int(con.execute(f"SELECT count(*) FROM ({passes})").fetchall()[0][0])
 
 
 def _merge_day(
     con: duckdb.DuckDBPyConnection, out: Path, plan: Plan, day: Day, by_name: Mapping[str, Day]
 ) -> None:
     left = f"SELECT SOURCE FROM {left_out_rows(out, plan.left_out)}" if plan.left_out else None
-    passes = one_day(passes_of(raw_spans(out, [day])), left, _marked(con, out, day, by_name))
+    passes = one_day(_passes(raw_files(out, [day])), left, _marked(con, out, day, by_name))
     with draft_of(out / "days" / day.merged) as draft:
-        con.execute(f"COPY ({passes}) TO {literal(str(draft))} (FORMAT parquet, COMPRESSION snappy)")
+        con.execute(f"COPY ({passes}) TO {literal(str(draft))} {PARQUET}")
+
+
+def _passes(files: Sequence[Path]) -> str:
+    return passes_of([str(file) for file in files])
 
 
 def _marked(con: duckdb.DuckDBPyConnection, out: Path, day: Day, by_name: Mapping[str, Day]) -> str | None:
@@ -163,11 +166,11 @@ def _marked(con: duckdb.DuckDBPyConnection, out: Path, day: Day, by_name: Mappin
     con.execute("CREATE OR REPLACE TEMP TABLE marked (SOURCE VARCHAR)")
     by_source = {source.name: source for source in day.sources}
     for name, twins in day.twins:
-        repeats = passes_of([span_of(out, by_source[name], day.day, day.day)])
+        repeats = _passes([out / "parts" / by_source[name].file])
         con.execute(f"CREATE OR REPLACE TEMP VIEW repeats AS SELECT * EXCLUDE (ORIGIN) FROM ({repeats})")
-        originals = passes_of(raw_spans(out, [by_name[twin] for twin in twins if twin in by_name]))
+        originals = raw_files(out, [by_name[twin] for twin in twins if twin in by_name])
         if originals:
-            con.execute(f"CREATE OR REPLACE TEMP VIEW originals AS {originals}")
+            con.execute(f"CREATE OR REPLACE TEMP VIEW originals AS {_passes(originals)}")
             con.execute(
                 f"INSERT INTO marked SELECT SOURCE FROM ({copied_rows('repeats', 'originals')}) "
                 "WHERE ORIGIN = 'copied'"

@@ -8,10 +8,8 @@ comes last.
 from __future__ import annotations
 
 import codecs
-import mmap
 import re
 import subprocess
-from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +19,7 @@ REPLACEMENT: Final = "\ufffd"
 # Full-width letters, digits and signs, and blanks that look like one: ideographic, no-break, zero-width.
 WIDE: Final = re.compile("[\uff01-\uff5e\u3000\u00a0\u200b]")
 # The first bytes of these characters and of U+FFFD in UTF-8. Hardly any other character begins with them.
-_RARE_BEGINNINGS: Final = (b"\xef", b"\xe3", b"\xc2", b"\xe2")
+RARE_BEGINNINGS: Final = (b"\xef", b"\xe3", b"\xc2", b"\xe2")
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -42,7 +40,7 @@ class TextFile:
         broken: some bytes had no meaning and stand as U+FFFD.
         odd: the text holds a TAB or a NUL.
         wide: the text holds full-width letters, digits or signs, or blanks of an unusual kind.
-        blank_lines: it holds lines without any character.
+        lines: how many lines it holds, the last one with or without a line feed.
     """
 
     path: Path
@@ -50,7 +48,7 @@ class TextFile:
     broken: bool = False
     odd: bool = False
     wide: bool = False
-    blank_lines: bool = False
+    lines: int = 0
 
 
 def as_utf8(path: Path, scratch: Path) -> TextFile:
@@ -120,20 +118,17 @@ def _decoded(path: Path, target: Path, encoding: str) -> Path:
 
 def _noted(path: Path, encoding: str) -> TextFile:
     """Notes what is unusual in the UTF-8 text at ``path``."""
-    with path.open("rb") as file, _mapped(file.fileno(), path.stat().st_size) as text:
-        start = 3 if text[:3] == codecs.BOM_UTF8 else 0
-        rare = any(text.find(first, start) >= 0 for first in _RARE_BEGINNINGS)
-        odd = text.find(b"\t") >= 0 or text.find(b"\x00") >= 0
-        blank = text[start : start + 1] in (b"\n", b"\r") or text.find(b"\n\n") >= 0
-        blank = blank or (text.find(b"\r") >= 0 and text.find(b"\n\r\n") >= 0)
+    rare = odd = False
+    lines, last = 0, b"\n"
+    with path.open("rb") as file:
+        file.seek(3 if file.read(3) == codecs.BOM_UTF8 else 0)
+        while chunk := file.read(CHUNK):
+            rare = rare or any(first in chunk for first in RARE_BEGINNINGS)
+            odd = odd or b"\t" in chunk or b"\x00" in chunk
+            lines, last = lines + chunk.count(b"\n"), chunk[-1:]
     broken = wide = False
     if rare:
         with path.open(encoding="utf-8-sig", newline="") as words:
             while piece := words.read(CHUNK):
                 broken, wide = broken or REPLACEMENT in piece, wide or WIDE.search(piece) is not None
-    return TextFile(path, encoding, broken, odd, wide, blank)
-
-
-def _mapped(number: int, size: int) -> closing[mmap.mmap] | nullcontext[bytes]:
-    # An empty file cannot be mapped.
-    return closing(mmap.mmap(number, 0, access=mmap.ACCESS_READ)) if size else nullcontext(b"")
+    return TextFile(path, encoding, broken, odd, wide, lines + (last != b"\n"))

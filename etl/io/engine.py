@@ -14,13 +14,18 @@ from kakou.errors import BadInputError, DiskFullError
 from kakou.whole_files import scratch_folder
 
 MEMORY_LIMIT = "1500MB"
+# How every Parquet file is written. Dictionaries are for the few words of a column; ids need none.
+PARQUET = "(FORMAT parquet, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 20000)"
 
 
 @contextmanager
 def engine(
-    out: Path, *, threads: int | None = None, memory: str = MEMORY_LIMIT
+    out: Path, *, threads: int | None = None, memory: str = MEMORY_LIMIT, joinable: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A private in-memory database whose larger-than-memory work spills below ``out``; removed afterwards.
+
+    Args:
+        joinable: Parquet files that it writes have equal schemas and can be joined by ``join_parquet``.
 
     Raises:
         DiskFullError: no room for the spill or the result.
@@ -31,6 +36,9 @@ def engine(
         _said_plainly(out),
         closing(_connect(spill, threads, memory)) as con,
     ):
+        if joinable:
+            # Else a column is written as REQUIRED wherever the engine can prove that it holds no NULL.
+            con.execute("SET disabled_optimizers = 'statistics_propagation'")
         yield con
 
 

@@ -1,7 +1,7 @@
 """One raw file → its part: typed rows in Parquet, in order of time, the refused ones beside them, and notes.
 
-What was read is kept under the digest of the file's bytes, so a byte copy, a renamed file or a second run
-costs nothing. Beside it lies one small note for each file name.
+What was read is kept under a digest of the file's name and bytes, so a second run costs nothing. Beside it
+lies one small note for each file, by which a file that has not changed is known without being opened.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import hashlib
 import json
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,46 +19,27 @@ import duckdb
 
 from etl.io.atomic import draft_of, write_json
 from etl.io.engine import engine
-from etl.io.tables import SUFFIXES, RawTable, UnreadableFileError, open_tables, refused_lines
-from etl.steps.normalise import normalise
-from etl.steps.origin import Sketch, sketch_sql
-from etl.steps.sql_text import literal
+from etl.io.part_table import DayNote, write_table
+from etl.io.tables import SUFFIXES, UnreadableFileError, open_tables
 from kakou.errors import RawFolderError
-from kakou.fields import FIELDS_8
 from kakou.whole_files import scratch_folder
 
 # Raised whenever reading changes, so that parts of an older version are read anew.
-READER_VERSION: Final = 2
-Refused = tuple[int | None, str, str]  # row, reason, text
-
-
-@dataclass(frozen=True, slots=True)
-class DayNote:
-    """The good passes of one day of a table: how many, and the sketch that tells copies of days."""
-
-    rows: int
-    sketch: dict[str, Any]
-
-    def as_sketch(self) -> Sketch:
-        """The sketch as the rules take it."""
-        return Sketch.from_json(self.sketch)
+READER_VERSION: Final = 3
+Refused = tuple[str, int | None, str, str]  # sheet, row, reason, text
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table of a raw file, sorted by GCSJ, GCXH, ROW; rows with a REASON are no passes.
+    """One table of a raw file: ``sheet`` is "" for the first, ``#2`` for the second; ``days`` in order."""
 
-    Attributes:
-        file: name of its Parquet file. sheet: "" for the first, ``#2`` for the second and so on.
-        rows: passes; ``refused`` rows of the Parquet file are none.
-        days: by ISO day, in order.
-    """
-
-    file: str
     sheet: str
-    rows: int
-    refused: int
     days: dict[str, DayNote]
+
+    @property
+    def rows(self) -> int:
+        """Its passes."""
+        return sum(day.rows for day in self.days.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +52,7 @@ class Part:
         rows: good passes in the part; ``rejected`` counts the others by reason.
         problem: why the whole file was set aside; empty if it was read.
         tables: the tables of the part, one per sheet.
+        read_as: the byte copy whose tables these are, so their SOURCE names it; "" for its own.
     """
 
     name: str
@@ -79,6 +62,12 @@ class Part:
     rejected: dict[str, int] = field(default_factory=dict)
     problem: str = ""
     tables: tuple[Table, ...] = ()
+    read_as: str = ""
+
+    @property
+    def files(self) -> list[str]:
+        """Names of its Parquet files below parts/."""
+        return [day.file for table in self.tables for day in table.days.values()]
 
 
 def list_raw_files(raw: Path) -> list[str]:
@@ -117,10 +106,16 @@ def load_part(raw: Path, name: str, out: Path) -> Part | None:
         return None
 
 
-def read_part(raw: Path, name: str, out: Path, *, threads: int | None = None) -> Part:
-    """Reads one raw file into ``out/parts``; does nothing if that was done and the bytes are the same."""
+def read_part(
+    raw: Path, name: str, out: Path, *, threads: int | None = None, known: Mapping[str, Part] | None = None
+) -> Part:
+    """Reads one raw file into ``out/parts``; does nothing if that was done and the bytes are the same.
+
+    Args:
+        known: parts by digest; of a file with the same bytes as one of them nothing is read but the bytes.
+    """
     done = load_part(raw, name, out)
-    if done:
+    if done and not (done.read_as and known is None):
         return done
     path = raw / name
     try:
@@ -131,16 +126,26 @@ def read_part(raw: Path, name: str, out: Path, *, threads: int | None = None) ->
         raise RawFolderError(
             f"{path} cannot be opened ({error.strerror}); mend it or take it out."
         ) from error
-    part = _stored(out, name, digest) or _read(path, name, out, digest, threads)
-    _write_refused(out, name, digest)
+    part = _stored(out, name, digest)
+    if part is None or (part.read_as and known is None):
+        twin = (known or {}).get(digest)
+        part = (
+            replace(twin, name=name, read_as=twin.name) if twin else _read(path, name, out, digest, threads)
+        )
+        write_json(_content(out, name, digest).with_suffix(".json"), asdict(part))
+    _write_refused(out, part)
     note = {"name": name, "size": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": digest}
     write_json(out / "parts" / f"{safe_name(name)}.json", note)
     return part
 
 
-def _content(out: Path, digest: str) -> Path:
-    """Stem of all files that hold what was read from bytes with this digest."""
-    return out / "parts" / f"r{READER_VERSION}-{digest[:32]}"
+def _content(out: Path, name: str, digest: str) -> Path:
+    """Stem of all files that hold what was read from these bytes under this name, which SOURCE repeats.
+
+    The engine's version is part of it, as its hashes, which tell copies of days, may differ with it.
+    """
+    what = f"{READER_VERSION} {duckdb.__version__} {digest} {name}"
+    return out / "parts" / hashlib.sha256(what.encode()).hexdigest()[:32]
 
 
 def _loaded(path: Path) -> dict[str, Any]:
@@ -148,99 +153,51 @@ def _loaded(path: Path) -> dict[str, Any]:
 
 
 def _stored(out: Path, name: str, digest: str) -> Part | None:
-    """What was read from these bytes before, whatever the file was called then."""
+    """What was read from these bytes under this name before."""
     try:
-        note = _loaded(_content(out, digest).with_suffix(".json"))
+        note = _loaded(_content(out, name, digest).with_suffix(".json"))
         tables = tuple(
-            Table(**{**one, "days": {day: DayNote(**facts) for day, facts in one["days"].items()}})
+            Table(one["sheet"], {day: DayNote(**facts) for day, facts in one["days"].items()})
             for one in note.pop("tables")
         )
-        part = Part(name=name, tables=tables, **note)
+        part = Part(tables=tables, **note)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return part if all((out / "parts" / table.file).exists() for table in tables) else None
+    return part if all((out / "parts" / file).exists() for file in part.files) else None
 
 
 def _read(path: Path, name: str, out: Path, digest: str, threads: int | None) -> Part:
-    stem, parts = _content(out, digest), out / "parts"
+    stem, parts = _content(out, name, digest), out / "parts"
     tables: list[Table] = []
-    refused: list[tuple[int | None, str, str, str]] = []
+    refused: list[Refused] = []
     encoding, problem = None, ""
-    with engine(parts, threads=threads) as con, scratch_folder(parts, "read") as scratch:
+    with engine(parts, threads=threads, joinable=True) as con, scratch_folder(parts, stem.name) as scratch:
         try:
             for number, table in enumerate(open_tables(con, path, scratch / "utf8")):
-                written, bad = _write_table(con, table, stem.with_suffix(f".{number}.parquet"), number)
-                tables.append(written)
-                refused += [(row, reason, text, written.sheet) for row, reason, text in bad]
+                sheet = f"#{number + 1}" if number else ""
+                written, bad = write_table(con, table, name + sheet, scratch, f"{stem}-{number}")
+                tables.append(Table(sheet, written))
+                refused += [(sheet, row, reason, text) for row, reason, text in bad]
                 encoding = table.encoding
         except (UnreadableFileError, duckdb.InvalidInputException) as error:
             problem = error.reason if isinstance(error, UnreadableFileError) else "file_unreadable"
-            refused, tables, encoding = [(None, problem, str(error).splitlines()[0], "")], [], None
-    with draft_of(stem.with_suffix(".refused")) as draft:
-        draft.write_text(
-            json.dumps(sorted(refused, key=lambda one: (one[3], one[0] or 0)), ensure_ascii=False)
-        )
-    counts = {} if problem else dict(sorted(Counter(reason for _, reason, _, _ in refused).items()))
+            refused, tables, encoding = [("", None, problem, str(error).splitlines()[0])], [], None
+    refused.sort(key=lambda one: (one[0], one[1] or 0))
+    write_json(stem.with_suffix(".refused"), refused)
+    counts = {} if problem else dict(sorted(Counter(reason for _, _, reason, _ in refused).items()))
     rows = sum(table.rows for table in tables)
-    part = Part(name, digest, encoding, rows, counts, problem, tuple(tables))
-    write_json(stem.with_suffix(".json"), {k: v for k, v in asdict(part).items() if k != "name"})
-    return part
+    return Part(name, digest, encoding, rows, counts, problem, tuple(tables))
 
 
-def _write_table(
-    con: duckdb.DuckDBPyConnection, table: RawTable, target: Path, number: int
-) -> tuple[Table, list[Refused]]:
-    """Writes one table and returns its note and the refused rows as (row, reason, text)."""
-    typed = normalise(table.rows, table.mapping, odd=table.odd, broken=table.broken, wide=table.wide)
-    order = "ORDER BY GCSJ, GCXH, ROW"
-    with draft_of(target) as draft:
-        to_draft = f"TO {literal(str(draft))} (FORMAT parquet, COMPRESSION snappy)"
-        typed.query("typed", f"COPY (FROM typed {order}) {to_draft}")
-        lines = refused_lines(con) if table.delimited else []
-        skipped = sorted([*(line for line, _, _ in lines), *table.blanks])
-        if skipped:
-            _renumber(con, draft, skipped)
-        source = f"read_parquet({literal(str(draft))})"
-        shown = ", ".join(f"CAST({name} AS VARCHAR)" for name in FIELDS_8)
-        bad = con.execute(
-            f"SELECT ROW, REASON, concat_ws(',', {shown}) FROM {source} WHERE REASON IS NOT NULL"
-        ).fetchall()
-        days = con.execute(
-            f"SELECT CAST(GCSJ AS DATE)::VARCHAR AS day, count(*), {sketch_sql()} FROM {source} "
-            "WHERE REASON IS NULL GROUP BY day ORDER BY day"
-        ).fetchall()
-    notes = {
-        day: DayNote(rows, Sketch.of(hashes, to_the_minute).as_json())
-        for day, rows, hashes, to_the_minute in days
-    }
-    sheet = f"#{number + 1}" if number else ""
-    rows = sum(note.rows for note in notes.values())
-    return Table(target.name, sheet, rows, len(bad), notes), [*lines, *bad]
-
-
-def _renumber(con: duckdb.DuckDBPyConnection, draft: Path, skipped: list[int]) -> None:
-    """Gives each row the number it has in the file: refused and blank lines were not counted in reading."""
-    second = draft.with_suffix(".renumbered")
-    # Line i (from 0) of the skipped ones stands before every row whose running number is at least line - i.
-    shifts = {line - i: i + 1 for i, line in enumerate(skipped)}
-    steps = ", ".join(f"({since}, {shift})" for since, shift in shifts.items())
-    con.execute(
-        "COPY (SELECT t.* REPLACE (CAST(t.ROW + coalesce(s.shift, 0) AS INTEGER) AS ROW) "
-        f"FROM read_parquet({literal(str(draft))}) t ASOF LEFT JOIN (VALUES {steps}) s(since, shift) "
-        "ON t.ROW >= s.since ORDER BY GCSJ, GCXH, ROW) "
-        f"TO {literal(str(second))} (FORMAT parquet, COMPRESSION snappy)"
-    )
-    second.replace(draft)
-
-
-def _write_refused(out: Path, name: str, digest: str) -> None:
-    """``rejected/<file>.jsonl``: the refused rows of these bytes under the name that the file has here."""
-    target = out / "rejected" / f"{safe_name(name)}.jsonl"
-    refused = json.loads(_content(out, digest).with_suffix(".refused").read_text(encoding="utf-8"))
-    if not refused:
+def _write_refused(out: Path, part: Part) -> None:
+    """``rejected/<file>.jsonl``: the refused rows with their places."""
+    target = out / "rejected" / f"{safe_name(part.name)}.jsonl"
+    if not part.rejected and not part.problem:
         target.unlink(missing_ok=True)
         return
+    stem = _content(out, part.read_as or part.name, part.sha256)
+    refused = json.loads(stem.with_suffix(".refused").read_text("utf-8"))
     with draft_of(target) as draft, draft.open("w", encoding="utf-8") as file:
-        for row, reason, text, sheet in refused:
-            line = {"file": name + sheet, "row": row, "reason": reason, "text": text}
+        for sheet, row, reason, text in refused:
+            line = {"file": part.name + sheet, "row": row, "reason": reason, "text": text}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")

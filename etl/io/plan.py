@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from etl.steps.merge import Span
 from kakou.errors import BadInputError
 
 # Raised whenever merging changes, so that days of an older version are made anew.
@@ -19,14 +17,15 @@ MERGE_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A table of a raw file as SOURCE names it; ``file`` lies below parts/, ``first`` and ``last`` are its
-    days."""
+    """The passes of a day in one table of a raw file.
+
+    Attributes:
+        name: as SOURCE names the table. file: of the passes, below parts/. begun: first day of the table.
+    """
 
     name: str
     file: str
-    refused: bool
-    first: str
-    last: str
+    begun: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,39 +102,16 @@ def digest_of(*facts: Any) -> str:
 
 
 def begun(source: Source) -> tuple[str, str]:
-    # Of one id in two files the row of the earlier begun one stays: rows are written again later, not before.
-    return source.first, source.name
+    """In this order the first row of an id wins: rows are written again later, not before."""
+    return source.begun, source.name
 
 
-def settled_spans(out: Path, days: Iterable[Day]) -> list[Span]:
+def settled_files(out: Path, days: Iterable[Day]) -> list[Path]:
     """What holds the passes of ``days`` in order of time, once their merged files are there."""
-    spans: list[Span] = []
-    run: list[str] = []
-    of: Source | None = None
-    for day in days:
-        source = None if day.merged else day.sources[0]
-        if of and source != of:
-            spans.append(span_of(out, of, run[0], run[-1]))
-            run = []
-        of = source
-        if source:
-            run.append(day.day)
-        else:
-            spans.append(Span(str(out / "days" / day.merged), None))
-    return [*spans, span_of(out, of, run[0], run[-1])] if of else spans
+    return [out / "days" / day.merged if day.merged else out / "parts" / day.sources[0].file for day in days]
 
 
-def raw_spans(out: Path, days: Iterable[Day]) -> list[Span]:
-    """All that the parts hold of ``days``, each part at once, in the order in which the first row wins."""
-    held: defaultdict[Source, list[str]] = defaultdict(list)
-    for day in days:
-        for source in day.sources:
-            held[source].append(day.day)
-    return [span_of(out, source, held[source][0], held[source][-1]) for source in sorted(held, key=begun)]
-
-
-def span_of(out: Path, source: Source, first: str, last: str) -> Span:
-    whole = (first, last) == (source.first, source.last)
-    return Span(
-        str(out / "parts" / source.file), source.name, None if whole else (first, last), source.refused
-    )
+def raw_files(out: Path, days: Iterable[Day]) -> list[Path]:
+    """All that the parts hold of ``days``, in the order in which the first row wins."""
+    sources = [(begun(source), day.day, source.file) for day in days for source in day.sources]
+    return [out / "parts" / file for _, _, file in sorted(sources)]

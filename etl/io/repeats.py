@@ -10,28 +10,29 @@ from typing import Any, Final
 import duckdb
 
 from etl.io.atomic import draft_of
+from etl.io.engine import PARQUET
 from etl.io.parts import Part
 from etl.io.plan import digest_of
 from etl.registry import resolve
-from etl.steps.merge import Span, judged, passes_of, repeated_ids
+from etl.steps.merge import judged, passes_of, repeated_ids
 from etl.steps.sql_text import literal
 from kakou.fields import FIELDS_8
 
 CONFLICTS: Final = "repeated_ids.jsonl"
 
 
-def write_left_out(con: duckdb.DuckDBPyConnection, out: Path, spans: Sequence[Span]) -> str:
+def write_left_out(con: duckdb.DuckDBPyConnection, out: Path, files: Sequence[Path]) -> str:
     """Judges the rows of repeated ids, writes those that do not stay, and returns the file's name.
 
     Args:
-        spans: all passes; of equal ids the row in the earlier span stays.
+        files: all passes; of equal ids the row in the earlier file stays.
 
     Returns:
         name below days/, "" if every id is there once.
     """
-    if not spans:
+    if not files:
         return ""
-    everything = passes_of(spans)
+    everything = passes_of([str(file) for file in files])
     con.execute(f"CREATE TEMP TABLE repeated AS {repeated_ids(everything)}")
     if not con.execute("SELECT count(*) FROM repeated").fetchall()[0][0]:
         return ""
@@ -49,10 +50,7 @@ def write_left_out(con: duckdb.DuckDBPyConnection, out: Path, spans: Sequence[Sp
         return ""
     name = f"left-out-{digest_of(*digest)}.parquet"
     with draft_of(out / "days" / name) as draft:
-        con.execute(
-            f"COPY (FROM judged ORDER BY GCSJ, SOURCE) TO {literal(str(draft))} "
-            "(FORMAT parquet, COMPRESSION snappy)"
-        )
+        con.execute(f"COPY (FROM judged ORDER BY GCSJ, SOURCE) TO {literal(str(draft))} {PARQUET}")
     return name
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import fastexcel
 import pyarrow as pa
 
-from etl.io.encoding import as_utf8
+from etl.io.encoding import RARE_BEGINNINGS, as_utf8
 from etl.steps.header import map_columns
 from etl.steps.sql_text import literal
 
@@ -39,7 +39,9 @@ class RawTable:
         encoding: ``xlsx`` for a spreadsheet.
         odd, broken, wide: what the text may hold, see ``TextFile``.
         delimited: lines may have been refused, see ``refused_lines``.
-        blanks: numbers of the lines without any character, which the engine leaves out without counting.
+        records: lines of the text, or rows of the sheet, behind the header. As many rows as that came out of
+            the reader, unless there are blank lines or line breaks inside values.
+        text: the UTF-8 text; None for a sheet.
     """
 
     rows: duckdb.DuckDBPyRelation
@@ -49,7 +51,8 @@ class RawTable:
     broken: bool
     wide: bool
     delimited: bool
-    blanks: tuple[int, ...] = ()
+    records: int
+    text: Path | None = None
 
 
 def open_tables(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Iterator[RawTable]:
@@ -72,7 +75,7 @@ def open_tables(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> It
 def _delimited(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> RawTable:
     text = as_utf8(path, scratch)
     with text.path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-        first = next((line for line in file if line.strip()), "")
+        leading, first = next(((i, line) for i, line in enumerate(file) if line.strip()), (0, ""))
     delimiter = max(DELIMITERS, key=first.count)
     names = next(csv.reader([first], delimiter=delimiter), [])
     found = map_columns(names)
@@ -80,8 +83,6 @@ def _delimited(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Raw
         raise UnreadableFileError("file_unknown_header", first.strip()[:200])
     mapping, has_header = found
     columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(len(names)))
-    blanks = _blank_lines(text.path) if text.blank_lines else ()
-    leading = next((i for i, number in enumerate(blanks) if number != i + 1), len(blanks))
     rows = con.sql(
         f"SELECT row_number() OVER () + {int(has_header) + leading} AS rn, * "
         f"FROM read_csv({literal(str(text.path))}, "
@@ -91,20 +92,34 @@ def _delimited(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Raw
         f"max_line_size={LONGEST_LINE})"
     )
     odd = text.odd and delimiter != "\t"
-    later = blanks[leading:]
-    return RawTable(rows, mapping, text.encoding, odd, text.broken, text.wide, delimited=True, blanks=later)
+    records = text.lines - leading - has_header
+    return RawTable(
+        rows,
+        mapping,
+        text.encoding,
+        odd,
+        text.broken,
+        text.wide,
+        delimited=True,
+        records=records,
+        text=text.path,
+    )
 
 
-def _blank_lines(path: Path) -> tuple[int, ...]:
-    """Numbers of the blank lines, the first line being 1; a line break inside a quoted value begins none."""
-    blanks, quoted, number = [], False, 0
+def blank_lines(path: Path) -> tuple[int, ...]:
+    """Numbers of the blank lines behind the first other one; the first line of the file is 1.
+
+    The engine leaves them out without counting. A line break inside a quoted value begins no line.
+    """
+    blanks, quoted, number = list[int](), False, 0
     with path.open("rb") as file:
         for line in file:
             number += not quoted
             if not quoted and not line.strip(b"\r\n\xef\xbb\xbf"):
                 blanks.append(number)
             quoted ^= line.count(b'"') % 2 == 1
-    return tuple(blanks)
+    leading = next((i for i, line in enumerate(blanks) if line != i + 1), len(blanks))
+    return tuple(blanks[leading:])
 
 
 def refused_lines(con: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:
@@ -123,31 +138,41 @@ def refused_lines(con: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:
 def _sheets(con: duckdb.DuckDBPyConnection, path: Path) -> Iterator[RawTable]:
     try:
         book = fastexcel.read_excel(path)
-        tables = [
-            book.load_sheet(name, header_row=None, dtypes="string").to_arrow() for name in book.sheet_names
+        sheets = [
+            _columns(book.load_sheet_eager(name, header_row=None, dtypes="string"))
+            for name in book.sheet_names
         ]
     except Exception as error:  # calamine raises kinds of its own for each way a file can be broken
         raise UnreadableFileError("file_unreadable", str(error).splitlines()[0]) from error
-    filled = [table for table in tables if table.num_rows]
+    filled = [columns for columns in sheets if columns and len(columns[0])]
     if not filled:
         raise UnreadableFileError("file_empty", "no sheet holds a row")
     known: dict[str, int] | None = None
-    for sheet, table in enumerate(filled):
-        names = [value.as_py() or "" for value in (column[0] for column in _columns(table))]
+    for sheet, columns in enumerate(filled):
+        names = [column[0].as_py() or "" for column in columns]
         found = map_columns(names)
         if found is None and known is not None and len(names) > max(known.values()):
             found = known, False  # the sheet before was full and this one goes on
         if found is None:
             raise UnreadableFileError("file_unknown_header", f"sheet {sheet + 1}: {names}"[:200])
         known, has_header = found
-        data = pa.table({f"c{i}": column for i, column in enumerate(_columns(table))}).slice(int(has_header))
+        odd, rare = _holds(columns, b"\t", b"\x00"), _holds(columns, *RARE_BEGINNINGS)
+        data = pa.Table.from_arrays(columns, [f"c{i}" for i in range(len(columns))]).slice(int(has_header))
         name = f"sheet_{sheet}"
         con.register(name, data)
         rows = con.sql(f"SELECT row_number() OVER () + {int(has_header)} AS rn, * FROM {name}")
-        yield RawTable(rows, known, "xlsx", odd=True, broken=False, wide=True, delimited=False)
+        yield RawTable(
+            rows, known, "xlsx", odd=odd, broken=False, wide=rare, delimited=False, records=data.num_rows
+        )
         con.unregister(name)
 
 
-def _columns(table: Any) -> list[Any]:
-    batch = pa.table(table) if not isinstance(table, pa.Table) else table
+def _columns(batch: pa.RecordBatch) -> list[pa.Array]:
+    # Not `pa.table(…)`, which imports pandas first: a second for each process.
     return [batch.column(i).cast(pa.string()) for i in range(batch.num_columns)]
+
+
+def _holds(columns: Sequence[pa.Array], *marks: bytes) -> bool:
+    """Whether any value may hold one of the bytes ``marks``."""
+    texts = [bytes(buffer) for column in columns if (buffer := column.buffers()[2]) is not None]
+    return any(mark in text for text in texts for mark in marks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from etl.steps.plate_kind import completes
@@ -13,62 +12,10 @@ from kakou.fields import FIELDS_8
 _FIELDS: Final = ", ".join(FIELDS_8)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Passes of one sorted Parquet file.
-
-    Attributes:
-        path: the file.
-        source: name of the raw file for SOURCE; None where the file has finished rows with a SOURCE each.
-        days: first and last ISO day to take; None takes all.
-        refused: the file also holds rows that are no passes.
-    """
-
-    path: str
-    source: str | None
-    days: tuple[str, str] | None = None
-    refused: bool = False
-
-
-def passes_of(spans: Sequence[Span]) -> str:
-    """SQL: the passes of ``spans``, one span after the other: 8 fields, ORIGIN, IMPUTED, SOURCE."""
-    branches, whole = [], list[Span]()
-
-    def close() -> None:
-        if whole:
-            branches.append(_whole(whole))
-            whole.clear()
-
-    for span in spans:
-        # Neighbours that are taken as they are become one scan; a scan keeps the order of its files.
-        if span.days or span.refused or (whole and (whole[0].source is None) != (span.source is None)):
-            close()
-        if span.days or span.refused:
-            branches.append(_whole([span]))
-        else:
-            whole.append(span)
-    close()
-    return " UNION ALL ".join(branches)
-
-
-def _whole(spans: Sequence[Span]) -> str:
-    files = "[" + ", ".join(literal(span.path) for span in spans) + "]"
-    if spans[0].source is None:
-        return f"SELECT {_FIELDS}, ORIGIN, IMPUTED, SOURCE FROM read_parquet({files}){_condition(spans[0])}"
-    names = "[" + ", ".join(literal(f"{span.source}:") for span in spans) + "]"
-    name = f"{names}[CAST(file_index AS BIGINT) + 1]"
-    return (
-        f"SELECT {_FIELDS}, 'observed' AS ORIGIN, '' AS IMPUTED, {name} || ROW AS SOURCE "
-        f"FROM (SELECT *, file_index FROM read_parquet({files})){_condition(spans[0])}"
-    )
-
-
-def _condition(span: Span) -> str:
-    tests = ["REASON IS NULL"] if span.refused else []
-    if span.days:
-        first, last = (f"DATE {literal(day)}" for day in span.days)
-        tests.append(f"GCSJ >= {first} AND GCSJ < {last} + 1")
-    return f" WHERE {' AND '.join(tests)}" if tests else ""
+def passes_of(files: Sequence[str]) -> str:
+    """SQL: the passes of finished Parquet files, one file after the other: 8 fields, ORIGIN, IMPUTED,
+    SOURCE."""
+    return f"SELECT {_FIELDS}, ORIGIN, IMPUTED, SOURCE FROM read_parquet([{', '.join(map(literal, files))}])"
 
 
 def repeated_ids(passes: str) -> str:

@@ -29,12 +29,10 @@ def read(tmp_path, name, data):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data) if isinstance(data, bytes) else data(path)
     part = read_part(raw, name, out)
-    tables = [str(out / "parts" / table.file) for table in part.tables]
-    rows = (
-        duckdb.sql(f"SELECT * FROM read_parquet({tables}) WHERE REASON IS NULL ORDER BY ROW").fetchall()
-        if tables
-        else []
-    )
+    tables = [str(out / "parts" / file) for file in part.files]
+    row = "CAST(regexp_extract(SOURCE, '([0-9]+)$', 1) AS INTEGER) AS ROW"
+    query = f"SELECT * EXCLUDE (ORIGIN, IMPUTED, SOURCE), {row} FROM read_parquet({tables}) ORDER BY ROW"
+    rows = duckdb.sql(query).fetchall() if tables else []
     files = list((out / "rejected").glob("*.jsonl")) if (out / "rejected").exists() else []
     refused = [json.loads(text) for file in files for text in file.read_text(encoding="utf-8").splitlines()]
     return part, rows, refused

@@ -1,0 +1,125 @@
+"""Edge: one table of a raw file → finished rows in Parquet, one file for each day, in order of time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from etl.io.engine import PARQUET
+from etl.io.tables import RawTable, blank_lines, refused_lines
+from etl.steps.normalise import normalise
+from etl.steps.origin import Sketch, sketch_sql
+from etl.steps.sql_text import literal
+from kakou.fields import FIELDS_8
+
+Refused = tuple[int, str, str]  # row, reason, text
+_FIELDS: Final = ", ".join(FIELDS_8)
+
+
+@dataclass(frozen=True, slots=True)
+class DayNote:
+    """The passes of one day of a table: the file below parts/, how many, and the sketch that tells copies."""
+
+    file: str
+    rows: int
+    sketch: dict[str, Any]
+
+    def as_sketch(self) -> Sketch:
+        """The sketch as the rules take it."""
+        return Sketch.from_json(self.sketch)
+
+
+def write_table(
+    con: duckdb.DuckDBPyConnection, table: RawTable, source: str, scratch: Path, stem: str
+) -> tuple[dict[str, DayNote], list[Refused]]:
+    """Writes the passes of a table, sorted by GCSJ, GCXH and row.
+
+    Columns are the 8 fields, ORIGIN (observed), IMPUTED (empty) and SOURCE (``source`` and row). The rows are
+    read once; only if some are no passes, or lines were left out, the table is looked at again.
+
+    Args:
+        scratch: folder for files on the way. stem: where the files go, the day is added.
+
+    Returns:
+        the note of each day, in order, and the refused rows.
+    """
+    typed = normalise(table.rows, table.mapping, odd=table.odd, broken=table.broken, wide=table.wide)
+    whole = scratch / "whole.parquet"
+    place = f"{literal(source + ':')} || ROW"
+    written = typed.query(
+        "typed",
+        f"COPY (SELECT {_FIELDS}, 'observed' AS ORIGIN, '' AS IMPUTED, {place} AS SOURCE FROM typed "
+        f"WHERE REASON IS NULL ORDER BY GCSJ, GCXH, ROW) TO {literal(str(whole))} {PARQUET}",
+    )
+    good = int(written.fetchall()[0][0])
+    refused = refused_lines(con) if table.delimited else []
+    if table.records != good + len(refused):
+        blanks = blank_lines(table.text) if table.text else ()
+        skipped = sorted([*(row for row, _, _ in refused), *blanks])
+        refused = [*refused, *_bad_rows(con, typed, skipped)]
+    else:
+        skipped = [row for row, _, _ in refused]
+    if skipped:
+        whole = _renumbered(con, whole, source, skipped)
+    return _by_day(con, whole, stem), refused
+
+
+def _bad_rows(
+    con: duckdb.DuckDBPyConnection, typed: duckdb.DuckDBPyRelation, skipped: Sequence[int]
+) -> list[Refused]:
+    """The rows that are no passes; this reads the table a second time."""
+    shown = ", ".join(f"CAST({name} AS VARCHAR)" for name in FIELDS_8)
+    bad = typed.query(
+        "typed", f"SELECT ROW, REASON, concat_ws(',', {shown}) FROM typed WHERE REASON IS NOT NULL"
+    ).fetchall()
+    con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+    since, shifts = zip(*[(0, 0), *_shifts(skipped)], strict=True)
+    return [(row + shifts[bisect_right(since, row) - 1], reason, text) for row, reason, text in bad]
+
+
+def _shifts(skipped: Sequence[int]) -> list[tuple[int, int]]:
+    """From which running number on rows stand how many lines further down: lines left out have no number."""
+    # Line i (from 0) of the skipped ones stands before every row whose running number is at least line - i.
+    return sorted({line - i: i + 1 for i, line in enumerate(skipped)}.items())
+
+
+def _renumbered(con: duckdb.DuckDBPyConnection, whole: Path, source: str, skipped: Sequence[int]) -> Path:
+    """Gives each row the number that it has in the file."""
+    second = whole.with_name("renumbered.parquet")
+    steps = ", ".join(str(step) for step in _shifts(skipped))
+    row = f"CAST(SOURCE[{len(source) + 2}:] AS INTEGER)"
+    place = f"{literal(source + ':')} || (n + coalesce(s.shift, 0))"
+    con.execute(
+        f"COPY (SELECT t.* EXCLUDE (n) REPLACE ({place} AS SOURCE) "
+        f"FROM (SELECT *, {row} AS n FROM read_parquet({literal(str(whole))})) t "
+        f"ASOF LEFT JOIN (VALUES {steps}) s(since, shift) ON t.n >= s.since ORDER BY GCSJ, GCXH, n) "
+        f"TO {literal(str(second))} {PARQUET}"
+    )
+    return second
+
+
+def _by_day(con: duckdb.DuckDBPyConnection, whole: Path, stem: str) -> dict[str, DayNote]:
+    """One file for each day; that of a single day is the whole one."""
+    source = f"read_parquet({literal(str(whole))})"
+    days = con.execute(
+        f"SELECT CAST(GCSJ AS DATE)::VARCHAR AS day, count(*), {sketch_sql()} FROM {source} "
+        "GROUP BY day ORDER BY day"
+    ).fetchall()
+    notes = {}
+    for day, rows, hashes, to_the_minute in days:
+        part = whole
+        if len(days) > 1:
+            part = whole.with_name(f"{day}.parquet")
+            con.execute(
+                f"COPY (FROM {source} WHERE GCSJ >= DATE '{day}' AND GCSJ < DATE '{day}' + 1) "
+                f"TO {literal(str(part))} {PARQUET}"
+            )
+        target = Path(f"{stem}-{day}.parquet")
+        part.replace(target)
+        notes[day] = DayNote(target.name, rows, Sketch.of(hashes, to_the_minute).as_json())
+    return notes

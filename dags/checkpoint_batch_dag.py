@@ -72,6 +72,7 @@ def _given() -> tuple[Any, Any, Any]:
         max_reject_share=params["max_reject_share"],
         first_day=first or None,
         last_day=last or None,
+        gate_registry=load_settings().gate_registry_file,
     )
     return Path(params["raw_folder"]), Path(params["output_folder"]), choices
 
@@ -120,7 +121,7 @@ with DAG(
             description="Such as 12-17:18-21; empty makes up nothing 留空则不复制",
         ),
         "imputation_confidence": Param(
-            0.9, type="number", minimum=0, maximum=1, title="Imputation confidence 填补置信度"
+            0.75, type="number", minimum=0, maximum=1, title="Imputation confidence 填补置信度"
         ),
         "max_reject_share": Param(
             0.05,

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from etl.params import EtlParams
+from etl.params import LEAST_SURE, EtlParams
 from kakou.settings import load_settings
 
 raw = typer.Typer(help="Raw folders of passes.", no_args_is_help=True)
@@ -102,7 +102,9 @@ def run(
         str | None,
         typer.Option(help="Copy days onto missing days, like 12-17:18-21; marked, off by default."),
     ] = None,
-    confidence: Annotated[float, typer.Option(help="A model fills a field only if it is this sure.")] = 0.9,
+    confidence: Annotated[
+        float, typer.Option(help="A model fills a field only if it is this sure.")
+    ] = LEAST_SURE,
     max_reject_share: Annotated[float, typer.Option(help="Stop if more rows than this share fail.")] = 0.05,
     first_day: Annotated[datetime | None, _day("Build anew only days from here on; others stay.")] = None,
     last_day: Annotated[datetime | None, _day("Build anew only days up to here; others stay.")] = None,
@@ -123,9 +125,12 @@ def run(
     """
     from etl import pipeline
 
-    target = out or load_settings().clean_dir
+    settings = load_settings()
+    target = out or settings.clean_dir
     days = (first_day and first_day.date(), last_day and last_day.date())
-    params = pipeline.EtlParams(replicate, confidence, max_reject_share, *days)
+    params = pipeline.EtlParams(
+        replicate, confidence, max_reject_share, *days, gate_registry=settings.gate_registry_file
+    )
     if dry_run:
         return _say_what_would_run(raw_dir, target, params, as_json)
 
@@ -138,7 +143,7 @@ def run(
         typer.echo(json.dumps(report, ensure_ascii=False))
     else:
         Console().print(_summary(report))
-        typer.echo(f"artefacts, report.json and kkmc_statistics.txt are in {target}")
+        typer.echo(f"artefacts, report.html and kkmc_statistics.txt are in {target}")
 
 
 def _say_what_would_run(raw_dir: Path, target: Path, params: EtlParams, as_json: bool) -> None:

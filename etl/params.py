@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
+from typing import Final
 
 from kakou.errors import BadInputError
+
+# At this confidence more than 90 % of the missing plate types of whole plates are filled, 97 % of them right.
+LEAST_SURE: Final = 0.75
 
 _REPLICATE = re.compile(r"^(\d{1,2})-(\d{1,2}):(\d{1,2})-(\d{1,2})$")
 
@@ -22,13 +27,15 @@ class EtlParams:
         max_reject_share: more failing rows than this share end the run with ``BadInputError``.
         first_day, last_day: only the days from the one to the other are built, all others keep what an
             earlier run made of them; ``None`` is no bound.
+        gate_registry: a person's own file of gates over the package's, see ``etl.registry.known_gates``.
     """
 
     replicate: str | None = None
-    imputation_confidence: float = 0.9
+    imputation_confidence: float = LEAST_SURE
     max_reject_share: float = 0.05
     first_day: date | None = None
     last_day: date | None = None
+    gate_registry: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("imputation_confidence", "max_reject_share"):

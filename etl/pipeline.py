@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from etl.counts import merge_counts, read_counts, refused_rows
+from etl.gate_file import row_of
 from etl.heat_maps import heat_maps
 from etl.io.artefacts import (
     CLEANED,
@@ -24,6 +25,7 @@ from etl.io.artefacts import (
     join_artefact,
     open_artefact,
     write_artefact,
+    write_csv,
 )
 from etl.io.atomic import write_json, write_text
 from etl.io.days import byte_copies, make_plan, remove_stale_days
@@ -34,13 +36,14 @@ from etl.io.plan import Plan, load_plan, settled_files
 from etl.io.read_folder import all_parts, parts_of_their_own, read_folder
 from etl.io.turns import begin, turn
 from etl.params import EtlParams
-from etl.registry import ALIAS_SEPARATOR, Gate, resolve
+from etl.registry import Gate, known_gates, resolve
 from etl.report import build_report, facts, seen_passes, traffic_of
 from etl.report_html import report_html
 from etl.steps import clean as cleaning
 from etl.steps import expand as expanding
 from etl.steps import profile as profiling
 from etl.steps import standardise as standardising
+from etl.steps.undecidable import undecidable
 from kakou.errors import BadInputError
 from kakou.fields import DIMENSION_COLUMNS
 
@@ -120,10 +123,10 @@ def _check_rejects(parts: Sequence[Part], out: Path, params: EtlParams) -> None:
 
 def profile(out: Path, params: EtlParams) -> dict[str, int]:
     """Counts gates and spellings → ``kkmc_statistics.txt``."""
-    del params
     with engine(out) as con:
         stats = profiling.spelling_stats(open_artefact(con, out, MERGED))
-    gates = resolve((one.spelling, one.district) for one in stats)
+    seen = ((one.spelling, one.district) for one in stats)
+    gates = resolve(seen, known_gates(params.gate_registry))
     write_text(out / "kkmc_statistics.txt", profiling.statistics_text(stats, gates))
     return {"spellings": len(stats), "gates": len({gate.kkmc for gate in gates.values()})}
 
@@ -131,14 +134,13 @@ def profile(out: Path, params: EtlParams) -> dict[str, int]:
 def standardise(out: Path, params: EtlParams) -> dict[str, int]:
     """Long names → codenames: ``merged_data_standardized``, ``kkmc_dimension.csv``,
     ``gate_proposals.json``."""
-    del params
     with engine(out) as con:
         passes = open_artefact(con, out, MERGED)
         seen: dict[str, str] = {}
         for spelling, district, _ in standardising.spellings(passes).fetchall():
             if not seen.get(spelling):
                 seen[spelling] = district
-        gates = resolve(seen.items())
+        gates = resolve(seen.items(), known_gates(params.gate_registry))
         rows = write_artefact(con, standardising.standardise(passes, gates), out, STANDARDISED)
     present = sorted({gate.kkmc: gate for gate in gates.values()}.values(), key=lambda gate: gate.kkmc)
     write_text(out / "kkmc_dimension.csv", _dimension(present))
@@ -155,14 +157,9 @@ def standardise(out: Path, params: EtlParams) -> dict[str, int]:
 
 def _dimension(gates: Sequence[Gate]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(DIMENSION_COLUMNS)
-    for gate in gates:
-        place = ("" if gate.lon is None else f"{gate.lon:.6f}", "" if gate.lat is None else f"{gate.lat:.6f}")
-        aliases = ALIAS_SEPARATOR.join(gate.aliases)
-        writer.writerow(
-            [gate.kkmc, gate.name, aliases, gate.xzqhmc, gate.road, gate.stake, gate.boundary, *place]
-        )
+    writer = csv.DictWriter(text, DIMENSION_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row_of(gate) for gate in gates)
     return text.getvalue()
 
 
@@ -179,7 +176,7 @@ def clean(out: Path, params: EtlParams) -> dict[str, Any]:
 
 def expand(out: Path, params: EtlParams) -> dict[str, Any]:
     """Adds the four derived fields → ``master_data_expanded``; writes ``report.json``, which it returns,
-    ``report.html`` and ``kkmc_statistics.svg``."""
+    ``report.html``, ``kkmc_statistics.svg`` and ``plates_undecidable.csv``."""
     del params
     merged, imputed = (_step_result(out, name) for name in ("merge", "clean"))
     with engine(out) as con:
@@ -187,6 +184,7 @@ def expand(out: Path, params: EtlParams) -> dict[str, Any]:
         write_artefact(con, expanding.expand(passes), out, EXPANDED)
         open_artefact(con, out, EXPANDED).create_view("expanded")
         seen = seen_passes(con, "expanded")
+        write_csv(undecidable(con.table("plate_census")), out / "plates_undecidable.csv")
     proposals = json.loads((out / PROPOSALS).read_text(encoding="utf-8"))
     report = build_report(merged, imputed, facts(seen, merged["restamped"]), len(proposals))
     picture = heat_maps(traffic_of(seen, report))

@@ -70,6 +70,12 @@ def join_artefact(con: duckdb.DuckDBPyConnection, days: Sequence[Path], out: Pat
     return rows
 
 
+def write_csv(rows: duckdb.DuckDBPyRelation, path: Path) -> None:
+    """Writes ``rows`` in their order as CSV with a header."""
+    with draft_of(path) as draft:
+        rows.query("rows", f"COPY (FROM rows) TO {literal(str(draft))} (FORMAT csv, HEADER)")
+
+
 def _write_text(con: duckdb.DuckDBPyConnection, source: str, text: Path) -> None:
     con.execute(
         f"COPY (SELECT * EXCLUDE ({', '.join(ORIGIN_COLUMNS)}) FROM {source}) TO {literal(str(text))} "

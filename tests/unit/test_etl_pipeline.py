@@ -152,7 +152,10 @@ def test_a_rerun_and_a_fresh_run_give_the_same_bytes(raw, out, tmp_path):
 def test_steps_one_by_one_give_the_same_bytes_as_a_run(raw, out, tmp_path):
     for name in reversed(pipeline.list_raw_files(raw)):
         pipeline.read_file(raw, name, tmp_path, PARAMS)
-    pipeline.merge(raw, tmp_path, PARAMS)
+    days = pipeline.plan(raw, tmp_path, PARAMS).to_merge
+    for day in reversed(days):
+        pipeline.merge_days(tmp_path, [day])
+    pipeline.merge(tmp_path, PARAMS)
     for step in (pipeline.profile, pipeline.standardise, pipeline.clean, pipeline.expand):
         step(tmp_path, PARAMS)
         step(tmp_path, PARAMS)
@@ -163,10 +166,10 @@ def test_equal_ids_in_two_files_are_kept_once_and_the_first_wins(raw, tmp_path):
     folder, header = tmp_path / "raw", "GCXH,XZQHMC,KKMC,FXLX,GCSJ,HPZL,HPHM,CLPPXH\n"
     folder.mkdir()
     (folder / "a.csv").write_text(
-        header + "1,丰县,卡口,1,2024-01-02 00:00:00,02,苏C12345,A\n", encoding="utf-8"
+        header + "1,丰县,卡口,1,2024-01-01 00:00:01,02,苏C12345,A\n", encoding="utf-8"
     )
     again = (
-        "1,丰县,卡口,1,2024-01-01 00:00:00,02,苏C12345,B\n2,丰县,卡口,1,2024-01-01 00:00:00,02,苏C12345,B\n"
+        "1,丰县,卡口,1,2024-01-01 00:00:01,02,苏C12345,B\n2,丰县,卡口,1,2024-01-01 00:00:00,02,苏C12345,B\n"
     )
     (folder / "b.csv").write_text(header + again, encoding="utf-8")
     report = pipeline.run(folder, tmp_path / "out", PARAMS)
@@ -253,3 +256,41 @@ def test_an_unknown_gate_is_proposed_and_never_taken_for_a_known_one(tmp_path):
 def test_the_engine_writes_nothing_into_our_output(tmp_path):
     with engine(tmp_path) as con:
         assert con.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]
+
+
+def test_undecidable_plates_are_listed_with_their_reason_and_none_is_completed(tmp_path):
+    (tmp_path / "raw").mkdir()
+    plates = ("6***", "苏C12***", "苏C12***", "苏C12345", "C12345", "-")
+    rows = "".join(
+        f"{n},丰县,卡口,1,2024-01-01 00:00:{n:02d},02,{plate},A\n" for n, plate in enumerate(plates)
+    )
+    header = "GCXH,XZQHMC,KKMC,FXLX,GCSJ,HPZL,HPHM,CLPPXH\n"
+    (tmp_path / "raw" / "a.csv").write_text(header + rows, encoding="utf-8")
+    out = tmp_path / "out"
+    report = pipeline.run(tmp_path / "raw", out, PARAMS)
+    assert tuple(row["HPHM"] for row in rows_of(out, "master_data_expanded")) == plates
+    listed = rows_of(out, "plates_undecidable")
+    assert [(row["HPHM"], row["CLASS"], row["PASSES"]) for row in listed] == [
+        ("苏C12***", "masked", "2"), ("-", "none", "1"),
+        ("6***", "truncated", "1"), ("C12345", "truncated", "1"),
+    ]  # fmt: skip
+    assert all(row["REASON_ZH"] and row["REASON_EN"] for row in listed)
+    assert report["plates"] == {"whole": 1, "masked": 2, "malformed": 3}
+    assert sum(report["plate_classes"].values()) == 6 and report["plate_classes"]["ordinary"] == 1
+
+
+def test_a_gate_that_a_person_accepted_is_no_proposal_any_more(raw, tmp_path):
+    (tmp_path / "raw").mkdir()
+    line = "1,丰县,某某新卡口,1,2024-01-01 00:00:01,02,苏C12345,A\n"
+    header = "GCXH,XZQHMC,KKMC,FXLX,GCSJ,HPZL,HPHM,CLPPXH\n"
+    (tmp_path / "raw" / "a.csv").write_text(header + line, encoding="utf-8")
+    first = pipeline.run(tmp_path / "raw", tmp_path / "out", PARAMS)
+    assert first["proposed_gates"] == 1
+    own = tmp_path / "gates.csv"
+    own.write_text(
+        "KKMC,NAME,ALIASES,XZQHMC,ROAD,STAKE,BOUNDARY,LON,LAT\nNew_Gate,某某新卡口,某某新卡口,丰县,,,,,\n",
+        encoding="utf-8",
+    )
+    second = pipeline.run(tmp_path / "raw", tmp_path / "out", replace(PARAMS, gate_registry=own))
+    assert second["proposed_gates"] == 0
+    assert [row["KKMC"] for row in rows_of(tmp_path / "out", "master_data_expanded")] == ["New_Gate"]

@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         description="CSV of your own gates, laid over the known ones; default <var>/gates.csv if it is there",
     )
 
+    origins: Literal["observed", "all"] = Field(
+        "observed",
+        description="Rows that training, travel times and `kakou detect replay` use: those that a gate saw, "
+        "or `all`, with copied and replicated ones",
+    )
+
     api_hosts: str = Field("", description="Further host names that the API answers to, with commas between")
     api_origins: str = Field(
         "", description="Further origins whose pages may call the API, with commas between"

@@ -2,7 +2,8 @@
 
 A gate that is silent for an hour and an export that is cut off look alike in the passes. So an hour counts
 as zero only where the day shows that recording was on; everything else is unknown and is left out, never
-filled.
+filled. Where an hour was filled with passes of another day, the true number is unknown too: the few rows
+that have no twin there are not the traffic of that hour.
 """
 
 from __future__ import annotations
@@ -36,15 +37,19 @@ class TooLittleHistoryError(TooLittleDataError):
 def hourly_cells(passes: DataFrame) -> pd.DataFrame:
     """Counts passes per gate and hour, each GCXH once.
 
+    Args:
+        passes: as ``spark_jobs.passes.read_passes`` gives them.
+
     Returns:
-        ``kkmc, day, hour, count, first_second, last_second`` (seconds within the hour of the cell's first
-        and last pass).
+        ``kkmc, day, hour, count, first_second, last_second, made_up`` (seconds within the hour of the cell's
+        first and last pass; how many rows no gate saw).
     """
     second = F.minute("at") * 60 + F.second("at")
     cells = passes.groupBy("kkmc", F.to_date("at").alias("day"), F.hour("at").alias("hour")).agg(
         F.countDistinct("gcxh").alias("count"),
         F.min(second).alias("first_second"),
         F.max(second).alias("last_second"),
+        F.count_if("made_up").alias("made_up"),
     )
     return pd.DataFrame(cells.toPandas())
 
@@ -52,10 +57,10 @@ def hourly_cells(passes: DataFrame) -> pd.DataFrame:
 def known_hours(cells: pd.DataFrame) -> pd.DataFrame:
     """Adds the zeros that are known and drops the hours that are not.
 
-    An hour of a day is recorded if any gate saw a pass in it, and not cut: the first (last) hour of the day
-    is left out where its first (last) pass is more than ``EDGE_SECONDS`` from the hour's begin (end). Within
-    the recorded hours of a day a gate that saw at least one pass that day has zero where it saw none; a gate
-    not seen that day is unknown all day.
+    An hour of a day is recorded if any gate saw a pass in it, none was made up, and it is not cut: the first
+    (last) hour of the day is left out where its first (last) pass is more than ``EDGE_SECONDS`` from the
+    hour's begin (end). Within the recorded hours of a day a gate that saw at least one pass that day has zero
+    where it saw none; a gate not seen that day is unknown all day.
 
     Args:
         cells: as ``hourly_cells`` gives them.
@@ -66,13 +71,14 @@ def known_hours(cells: pd.DataFrame) -> pd.DataFrame:
     if cells.empty:
         return pd.DataFrame(columns=list(COUNT_COLUMNS))
     hours = cells.groupby(["day", "hour"], as_index=False).agg(
-        first=("first_second", "min"), last=("last_second", "max")
+        first=("first_second", "min"), last=("last_second", "max"), made_up=("made_up", "sum")
     )
+    hours = hours[hours["made_up"] == 0]
     begins = hours["hour"] == hours.groupby("day")["hour"].transform("min")
     ends = hours["hour"] == hours.groupby("day")["hour"].transform("max")
     cut = (begins & (hours["first"] > EDGE_SECONDS)) | (ends & (hours["last"] < 3600 - EDGE_SECONDS))
     recorded = hours.loc[~cut, ["day", "hour"]]
-    seen = cells[["kkmc", "day"]].drop_duplicates()
+    seen = cells.merge(hours[["day", "hour"]], on=["day", "hour"])[["kkmc", "day"]].drop_duplicates()
     known = seen.merge(recorded, on="day").merge(
         cells[["kkmc", "day", "hour", "count"]], on=["kkmc", "day", "hour"], how="left"
     )

@@ -26,7 +26,7 @@ from kakou.detection.travel import (
 from kakou.plates import WHOLE_PLATE_PATTERN
 from kakou.settings import Settings
 from kakou.whole_files import draft_of
-from spark_jobs.passes import observed_passes
+from spark_jobs.passes import read_passes
 from spark_jobs.session import build_session
 
 log = structlog.get_logger(__name__)
@@ -45,6 +45,7 @@ class TravelTimesResult:
 def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
     """Learns minimum travel times and swaps ``settings.travel_times_file`` for the new one, whole.
 
+    Rows that no gate saw are left out, unless ``settings.origins`` says otherwise.
     Masked plates give no travel time: the file then holds its header only, and the stream falls back to
     geography.
 
@@ -52,7 +53,8 @@ def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
         BadInputError: ``passes`` is not there or is no Parquet of passes.
     """
     spark = build_session(settings, "learn_travel_times")
-    rows = [tuple(row) for row in travel_times(observed_passes(spark, passes)).collect()]
+    seen = read_passes(spark, passes, settings.origins).where("NOT made_up")
+    rows = [tuple(row) for row in travel_times(seen).collect()]
     _write(settings.travel_times_file, rows)
     result = TravelTimesResult(
         pairs=len(rows),

@@ -1,7 +1,7 @@
 """Edge: the one reader of stored passes for the nightly jobs.
 
-What the platform made up (copied and replicated days) teaches nothing about the road, so it is left out
-here, once, for every job.
+A row that no gate saw (copied from another day, or replicated) teaches nothing about the road, so it is
+told apart here, once, for every job.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ NEEDED = ("gcxh", "kkmc", "gcsj", "hphm")
 OBSERVED = "observed"
 
 
-def observed_passes(spark: SparkSession, path: Path) -> DataFrame:
-    """Reads the observed passes of a Parquet file or folder.
+def read_passes(spark: SparkSession, path: Path, origins: str = OBSERVED) -> DataFrame:
+    """Reads the passes of a Parquet file or folder.
 
     Args:
         spark: session whose time zone is the platform's.
         path: passes with at least ``NEEDED`` (either case); without a column ``ORIGIN`` every row counts as
             observed.
+        origins: as ``Settings.origins``; ``all`` lets every row count as observed.
 
     Returns:
-        columns ``gcxh, kkmc, hphm`` (text) and ``at`` (timestamp); rows that lack one of them are left out.
+        columns ``gcxh, kkmc, hphm`` (text), ``at`` (timestamp) and ``made_up`` (no gate saw it); rows that
+        lack id, gate or time are left out.
 
     Raises:
         BadInputError: nothing is there, or a column is missing.
@@ -43,13 +45,14 @@ def observed_passes(spark: SparkSession, path: Path) -> DataFrame:
     missing = [name.upper() for name in NEEDED if name not in names]
     if missing:
         raise BadInputError(f"{path} lacks {', '.join(missing)}; name the Parquet of the expanded passes.")
-    if "origin" in names:
-        frame = frame.where(F.col("origin") == OBSERVED)
+    # A row that does not say where it is from is not known to be observed.
+    observed = F.col("origin").eqNullSafe(OBSERVED) if "origin" in names else F.lit(True)
     return frame.select(
         F.col("gcxh").cast("string").alias("gcxh"),
         F.col("kkmc").cast("string").alias("kkmc"),
         F.col("hphm").cast("string").alias("hphm"),
         F.col("gcsj").cast("timestamp").alias("at"),
+        (F.lit(False) if origins == "all" else ~observed).alias("made_up"),
     ).where("gcxh <> '' AND kkmc <> '' AND at IS NOT NULL")
 
 

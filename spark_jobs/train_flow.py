@@ -38,7 +38,7 @@ from spark_jobs.flow_model import (
 )
 from spark_jobs.flow_publish import now, publish_forecast, report_status
 from spark_jobs.flow_registry import Champion, FlowRegistry
-from spark_jobs.passes import observed_passes
+from spark_jobs.passes import read_passes
 from spark_jobs.session import build_session
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ def train_flow(settings: Settings, passes: Path, progress: Progress = lambda _: 
     """Trains on the observed passes of a Parquet and publishes forecasts for today and the next 30 days.
 
     Args:
-        settings: where everything is.
+        settings: where everything is, and whether made-up rows count (``origins``).
         passes: the expanded passes of the batch.
         progress: told what is going on.
 
@@ -93,7 +93,7 @@ def train_flow(settings: Settings, passes: Path, progress: Progress = lambda _: 
     """
     spark = build_session(settings, "train_flow")
     progress("counting passes per gate and hour")
-    known = with_calendar(known_hours(hourly_cells(observed_passes(spark, passes))))
+    known = with_calendar(known_hours(hourly_cells(read_passes(spark, passes, settings.origins))))
     try:
         demand_history(known)
     except TooLittleHistoryError as refusal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,24 @@ _GATE_SCHEMA: Final[dict[str, pl.DataType]] = {
     "lat": pl.Float64(),
 }
 _GATE_COLUMNS: Final = ("KKMC", "NAME", "LON", "LAT")
+_TEXT_COLUMNS: Final = ("gcxh", "kkmc", "hpzl", "hphm", "clppxh")
+_ORIGIN, _OBSERVED = "ORIGIN", "observed"
+
+
+@dataclass(frozen=True, slots=True)
+class PassesRead:
+    """What a file of passes holds.
+
+    Attributes:
+        passes: columns ``gcxh, kkmc, hpzl, hphm, clppxh`` (text) and ``t`` (seconds of local time), in the
+            order of the file.
+        unreadable: rows left out because their time is not readable.
+        made_up: rows left out because no gate saw them.
+    """
+
+    passes: pl.DataFrame
+    unreadable: int
+    made_up: int
 
 
 def read_gates(path: Path) -> pl.DataFrame:
@@ -66,23 +85,28 @@ def read_travel_times(path: Path) -> pl.DataFrame:
         raise BadInputError(f"{path}: a number is not readable. Learn the travel times again.") from error
 
 
-def read_passes(path: Path) -> tuple[pl.DataFrame, int]:
+def read_passes(path: Path, origins: str = _OBSERVED) -> PassesRead:
     """Reads the 8 fields in the order of the file.
 
-    Returns:
-        columns ``gcxh, kkmc, hpzl, hphm, clppxh`` (text) and ``t`` (seconds of local time); and how many rows
-        were left out because their time is not readable.
+    Args:
+        path: a CSV, or a Parquet artefact of the batch. If it has a column ORIGIN, rows that no gate saw are
+            left out; only the Parquet artefacts have it.
+        origins: as ``Settings.origins``; ``all`` takes every row.
 
     Raises:
-        BadInputError: the file is missing, is no CSV, or lacks a column.
+        BadInputError: the file is missing, cannot be read, or lacks a column.
     """
-    frame = _read_text(path, FIELDS_8).rename(str.lower)
-    timed = frame.select(
-        *(pl.col(name).str.strip_chars() for name in ("gcxh", "kkmc", "hpzl", "hphm", "clppxh")),
+    read = _read_parquet if path.suffix.lower() == ".parquet" else _read_text
+    frame = read(path, FIELDS_8, _ORIGIN)
+    taken = frame
+    if origins != "all" and _ORIGIN in frame.columns:
+        taken = frame.filter(pl.col(_ORIGIN) == _OBSERVED)
+    timed = taken.rename(str.lower).select(
+        *(pl.col(name).str.strip_chars() for name in _TEXT_COLUMNS),
         pl.col("gcsj").str.strip_chars().str.to_datetime(TIME_FORMAT, strict=False).dt.epoch("s").alias("t"),
     )
     readable = timed.filter(pl.col("t").is_not_null())
-    return readable, len(timed) - len(readable)
+    return PassesRead(readable, len(timed) - len(readable), len(frame) - len(taken))
 
 
 def load_rules(settings: Settings) -> Rules:
@@ -125,8 +149,26 @@ def write_alerts(path: Path, alerts: Iterable[Alert]) -> int:
     return count
 
 
-def _read_text(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
-    """Named columns of a CSV as text, empty where a value is missing."""
+def _read_parquet(path: Path, columns: tuple[str, ...], *optional: str) -> pl.DataFrame:
+    """As ``_read_text``, of a Parquet file; times as in a CSV."""
+    try:
+        present = pl.read_parquet_schema(path)
+        missing = [name for name in columns if name not in present]
+        if missing:
+            raise BadInputError(f"{path} lacks the column {', '.join(missing)}. It has: {','.join(present)}.")
+        wanted = [*columns, *(name for name in optional if name in present)]
+        frame = pl.read_parquet(path, columns=wanted)
+    except FileNotFoundError:
+        raise BadInputError(f"{path} does not exist. Name a file of passes that does.") from None
+    except (OSError, pl.exceptions.PolarsError) as error:
+        why = str(error).splitlines()[0]
+        raise BadInputError(f"{path} cannot be read as Parquet ({why}). Run the batch again.") from error
+    times = pl.selectors.temporal().dt.to_string(TIME_FORMAT)
+    return frame.with_columns(times).select(pl.col(wanted).cast(pl.String).fill_null(""))
+
+
+def _read_text(path: Path, columns: tuple[str, ...], *optional: str) -> pl.DataFrame:
+    """Named columns of a CSV as text, empty where a value is missing; ``optional`` ones if they are there."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             header = next(csv.reader(lines), [])
@@ -139,4 +181,5 @@ def _read_text(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         why = str(error).splitlines()[0]
         raise BadInputError(f"{path} cannot be read as a UTF-8 CSV ({why}). Convert the file.") from error
-    return frame.select(pl.col(columns).fill_null(""))
+    wanted = [*columns, *(name for name in optional if name in header)]
+    return frame.select(pl.col(wanted).fill_null(""))

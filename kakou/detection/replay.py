@@ -33,7 +33,7 @@ def replay(
     ``detected_at`` is the time of the later pass, so two runs over one file give the same bytes.
 
     Args:
-        passes: as ``files.read_passes`` returns them, in order of arrival.
+        passes: as ``files.read_passes`` reads them, in order of arrival.
         on_progress: told the number of rows after each chunk.
     """
     arrival = presumed_arrival(passes["t"].to_numpy(), rules.limits.future)

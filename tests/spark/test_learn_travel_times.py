@@ -72,6 +72,19 @@ def test_spark_and_pure_function_agree(spark: SparkSession, settings: Settings, 
     assert result.learned == (expected["basis"] == "learned").sum()
 
 
+def test_made_up_passes_teach_nothing_unless_they_are_asked_for(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+):
+    frame = passes(400, seed=4)
+    frame.to_parquet(tmp_path / "passes.parquet", index=False)
+    learn_travel_times(settings, tmp_path / "passes.parquet")
+    assert written(settings).equals(by_pure_function(frame))
+    learn_travel_times(settings.model_copy(update={"origins": "all"}), tmp_path / "passes.parquet")
+    everything = by_pure_function(frame.assign(ORIGIN="observed"))
+    assert written(settings).equals(everything)
+    assert not everything.equals(by_pure_function(frame))
+
+
 def test_world_of_the_test_has_pairs_of_both_kinds():
     many, few = by_pure_function(passes(6_000, seed=6_000)), by_pure_function(passes(40, seed=40))
     assert set(many["basis"]) == {"learned"}

@@ -20,7 +20,7 @@ from spark_jobs.flow_counts import hourly_cells, known_hours, with_calendar
 from spark_jobs.flow_evaluation import Evaluation, evaluate
 from spark_jobs.flow_files import backtest, forecast
 from spark_jobs.flow_model import calibrate, fit, predict, widen, with_intervals
-from spark_jobs.passes import observed_passes
+from spark_jobs.passes import read_passes
 
 pytestmark = pytest.mark.spark
 
@@ -34,7 +34,7 @@ def evaluation(spark: SparkSession) -> Evaluation:
 
 def test_passes_are_counted_per_gate_and_hour(spark: SparkSession, tmp_path: Path):
     known = counts(3)
-    counted = known_hours(hourly_cells(observed_passes(spark, passes_file(tmp_path, known))))
+    counted = known_hours(hourly_cells(read_passes(spark, passes_file(tmp_path, known))))
     expected = known.sort_values(["kkmc", "day", "hour"], ignore_index=True)
     pd.testing.assert_frame_equal(counted, expected, check_dtype=False)
 
@@ -42,10 +42,28 @@ def test_passes_are_counted_per_gate_and_hour(spark: SparkSession, tmp_path: Pat
 def test_made_up_passes_and_repeated_ids_do_not_count(spark: SparkSession, tmp_path: Path):
     path = passes_file(tmp_path, counts(1))
     frame = pd.read_parquet(path)
-    copied = frame.head(100).assign(ORIGIN="replicated", GCXH=lambda one: one["GCXH"] + "-R2")
-    pd.concat([frame, copied, frame.head(50)]).to_parquet(path, index=False)
-    counted = known_hours(hourly_cells(observed_passes(spark, path)))
+    made = frame.assign(GCXH=frame["GCXH"] + "-R2", GCSJ=frame["GCSJ"] + timedelta(days=1))
+    both = [made.iloc[::2].assign(ORIGIN="replicated"), made.iloc[1::2].assign(ORIGIN="copied")]
+    pd.concat([frame, *both, frame.head(50)]).to_parquet(path, index=False)
+    counted = known_hours(hourly_cells(read_passes(spark, path)))
     assert counted["count"].sum() == len(frame)
+    assert set(counted["day"]) == {FIRST_DAY}
+    everything = known_hours(hourly_cells(read_passes(spark, path, "all")))
+    assert everything["count"].sum() == 2 * len(frame)
+
+
+def test_hours_that_were_filled_up_are_unknown(spark: SparkSession, tmp_path: Path):
+    """The second day is real up to 13:00; from then on it is the first day's, but for some rows without a
+    twin."""
+    path = passes_file(tmp_path, counts(2))
+    frame = pd.read_parquet(path)
+    filled = frame["GCSJ"] >= pd.Timestamp(FIRST_DAY + timedelta(days=1)) + timedelta(hours=13)
+    frame.loc[filled & (frame.index % 10 > 0), "ORIGIN"] = "copied"
+    frame.to_parquet(path, index=False)
+    counted = known_hours(hourly_cells(read_passes(spark, path)))
+    expected = counts(2).query("day == @FIRST_DAY or hour < 13")
+    expected = expected.sort_values(["kkmc", "day", "hour"], ignore_index=True)
+    pd.testing.assert_frame_equal(counted, expected, check_dtype=False)
 
 
 def test_held_back_days_show_a_model_close_to_the_truth(evaluation: Evaluation):

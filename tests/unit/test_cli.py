@@ -6,7 +6,8 @@ import pytest
 from kakou import __version__
 
 COMMANDS = (
-    "up", "down", "status", "logs", "doctor", "raw", "etl", "simulate", "ship", "detect", "flow", "shard",
+    "up", "down", "status", "logs", "doctor", "raw", "etl", "gates", "simulate", "ship", "detect", "flow",
+    "shard",
 )  # fmt: skip
 
 
@@ -32,7 +33,8 @@ def test_help_lists_every_command() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["up", "down", "status", "logs", "doctor", "raw generate", "etl run", "simulate", "ship", "detect replay",
+    ["up", "down", "status", "logs", "doctor", "raw generate", "etl run", "gates list", "gates proposals",
+     "gates accept", "simulate", "ship", "detect replay",
      "flow train", "flow backtest", "flow forecast", "shard locate"],
 )  # fmt: skip
 def test_each_command_shows_an_example(command: str) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+from etl.params import EtlParams
+from etl.pipeline import run
+from kakou.detection.files import read_passes
 
 PASSES = """GCXH,XZQHMC,KKMC,FXLX,GCSJ,HPZL,HPHM,CLPPXH
 1,丰县,A,1,2024-01-15 08:00:10,02,苏C12345,大众牌
@@ -19,7 +24,7 @@ PASSES = """GCXH,XZQHMC,KKMC,FXLX,GCSJ,HPZL,HPHM,CLPPXH
 GATES = "KKMC,NAME,XZQHMC,LON,LAT\nA,甲卡口,丰县,116.5,34.3\nB,乙卡口,丰县,117.0,34.3\n"
 
 
-def replay(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def replay(folder: Path, *more: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     paths = ["--passes", f"{folder}/p.csv", "--gates", f"{folder}/g.csv", "--out", f"{folder}/a.jsonl"]
     return subprocess.run(
         [sys.executable, "-m", "kakou.cli", "detect", "replay", *paths, *more],
@@ -27,6 +32,7 @@ def replay(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         timeout=120,
+        env=os.environ | (env or {}),
     )
 
 
@@ -59,6 +65,43 @@ def test_history_teaches_travel_times(tmp_path: Path) -> None:
     assert (tmp_path / "a.jsonl").read_text("utf-8") == ""
     assert replay(tmp_path, "--history", f"{tmp_path}/h.csv").returncode == 0
     assert json.loads((tmp_path / "a.jsonl").read_text("utf-8"))["min_travel_seconds"] == 2880
+
+
+def test_passes_that_no_gate_saw_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    """A day copied onto another puts a vehicle where it never was."""
+    header, *rows = PASSES.splitlines()
+    origins = ["observed", "copied", "observed", "observed", "replicated", "observed", "observed"]
+    marked = [f"{row},{origin}" for row, origin in zip(rows, origins, strict=True)]
+    (tmp_path / "p.csv").write_text("\n".join([f"{header},ORIGIN", *marked, ""]), encoding="utf-8")
+    read = read_passes(tmp_path / "p.csv")
+    assert read.passes["gcxh"].to_list() == ["1", "2", "3", "5"]
+    assert (read.unreadable, read.made_up) == (1, 2)
+    everything = read_passes(tmp_path / "p.csv", "all")
+    assert (len(everything.passes), everything.unreadable, everything.made_up) == (6, 1, 0)
+
+
+def test_parquet_of_the_batch_is_read_as_its_csv(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "day.csv").write_text(PASSES, encoding="utf-8")
+    run(tmp_path / "raw", tmp_path / "out", EtlParams(max_reject_share=0.5, replicate="15-15:16-16"))
+    text, typed = (tmp_path / "out" / f"master_data_cleaned.{kind}" for kind in ("csv", "parquet"))
+    assert read_passes(typed, "all").passes.equals(read_passes(text).passes)
+    observed = read_passes(typed)
+    assert sorted(observed.passes["gcxh"]) == ["1", "2", "3", "4", "5"]
+    assert observed.made_up == 5
+
+
+def test_settings_reach_the_replay(tmp_path: Path) -> None:
+    header, *rows = PASSES.splitlines()
+    marked = [f"{row},{'copied' if row.startswith('2') else 'observed'}" for row in rows]
+    (tmp_path / "p.csv").write_text("\n".join([f"{header},ORIGIN", *marked, ""]), encoding="utf-8")
+    (tmp_path / "g.csv").write_text(GATES, encoding="utf-8")
+    done = replay(tmp_path)
+    assert done.stdout.splitlines()[-1] == '{"passes": 5, "withheld": 1, "late": 1, "duplicates": 0}'
+    assert "2 rows were left out: no gate saw them" in done.stderr
+    assert (tmp_path / "a.jsonl").read_text("utf-8") == ""
+    assert replay(tmp_path, env={"KAKOU_ORIGINS": "all"}).returncode == 0
+    assert "cloned_plate" in (tmp_path / "a.jsonl").read_text("utf-8")
 
 
 def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ from spark_jobs.flow_counts import (
 DAY = date(2024, 3, 1)
 
 
-def cells(*rows: tuple[str, int, int, int, int], day: date = DAY) -> pd.DataFrame:
+def cells(*rows: tuple[str, int, int, int, int], day: date = DAY, made_up: int = 0) -> pd.DataFrame:
     """Rows are gate, hour, count, second of the first and of the last pass."""
     return pd.DataFrame(
-        [(gate, day, hour, count, first, last) for gate, hour, count, first, last in rows],
-        columns=["kkmc", "day", "hour", "count", "first_second", "last_second"],
+        [(gate, day, hour, count, first, last, made_up) for gate, hour, count, first, last in rows],
+        columns=["kkmc", "day", "hour", "count", "first_second", "last_second", "made_up"],
     )
 
 
@@ -75,6 +75,22 @@ def test_days_do_not_lend_each_other_hours():
     both = pd.concat([cells(("A", 8, 5, 0, 3599)), cells(("A", 20, 5, 0, 3599), day=date(2024, 3, 2))])
     known = known_hours(both)
     assert sorted(known["hour"]) == [8, 20]
+
+
+def test_hour_with_a_made_up_pass_at_any_gate_is_unknown_and_gives_no_edge():
+    """
+    hour   8         9         10
+    A      ██        ██        ░░      ░ copied from another day
+    B      ██        ·         ░░
+    C      ·         ·         ██      its only pass lies in the copied hour: unknown all day
+    """
+    real = cells(("A", 8, 5, 5, 3590), ("A", 9, 6, 0, 3599), ("B", 8, 1, 60, 60), ("C", 10, 1, 1800, 1800))
+    day = pd.concat([real, cells(("A", 10, 7, 9, 3595), ("B", 10, 2, 70, 80), made_up=2)])
+    assert as_dict(known_hours(day)) == {("A", 8): 5, ("A", 9): 6, ("B", 8): 1, ("B", 9): 0}
+
+
+def test_day_of_made_up_passes_gives_no_hour():
+    assert known_hours(cells(("A", 8, 5, 0, 3599), ("A", 9, 5, 0, 3599), made_up=1)).empty
 
 
 def test_no_pass_gives_no_hour():

@@ -157,7 +157,7 @@ with DAG(
             raise AirflowSkipException("Dry run 试运行: the lines above say what would be done.")
         return _groups(batch_tasks.begin(*_given()))
 
-    @task(map_index_template="{{ names | length }} files from {{ names | first }}")
+    @task(map_index_template="{{ names | length }} files {{ names[:1] | join }}")
     def read(names: list[str]) -> int:
         """Reads a group of files, each into its own part; one that was read before costs nothing."""
         from etl import batch_tasks
@@ -171,7 +171,7 @@ with DAG(
 
         return _groups(batch_tasks.plan(*_given()))
 
-    @task(map_index_template="{{ days | length }} days from {{ days | first }}")
+    @task(map_index_template="{{ days | length }} days {{ days[:1] | join }}")
     def merge_days(days: list[str]) -> int:
         """Merges a group of days, each into a file of its own; one that was merged before costs nothing."""
         from etl import batch_tasks

@@ -12,7 +12,8 @@ def replicate(passes: DuckDBPyRelation, days: Sequence[tuple[int, int]]) -> Duck
 
     Args:
         passes: cleaned passes.
-        days: (source day, target day) of a month. A target day that holds observed passes is left as it is.
+        days: (source day, target day) of a month. A target day that holds any pass is left as it is, and only
+            observed passes are copied: what is a copy already would be copied twice.
 
     Returns:
         all passes and the copies (GCXH ``<id>-R<day>``, time of day kept, ORIGIN ``replicated``), sorted by
@@ -21,7 +22,7 @@ def replicate(passes: DuckDBPyRelation, days: Sequence[tuple[int, int]]) -> Duck
     pairs = ", ".join(f"({source}, {target})" for source, target in days)
     return passes.query(
         "passes",
-        f"""WITH days AS (SELECT DISTINCT CAST(GCSJ AS DATE) AS d FROM passes WHERE ORIGIN = 'observed'),
+        f"""WITH days AS (SELECT DISTINCT CAST(GCSJ AS DATE) AS d FROM passes),
         plan AS (
             SELECT d AS source, target,
                 try_cast(strftime(d, '%Y-%m-') || lpad(target::VARCHAR, 2, '0') AS DATE) AS new
@@ -37,5 +38,6 @@ def replicate(passes: DuckDBPyRelation, days: Sequence[tuple[int, int]]) -> Duck
                 'replicated' AS ORIGIN
             )
             FROM passes JOIN wanted ON CAST(passes.GCSJ AS DATE) = wanted.source
+            WHERE passes.ORIGIN = 'observed'
         ) ORDER BY GCSJ, GCXH""",
     )

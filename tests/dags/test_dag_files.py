@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 
 from kakou.settings import Settings
@@ -59,6 +60,9 @@ print(json.dumps({
     "params": sorted(dag.params), "pools": {task.task_id: task.pool_slots for task in dag.tasks},
     "retries": {task.task_id: [task.retries, task.retry_delay.total_seconds()] for task in dag.tasks},
     "titles": {name: dag.params.get_param(name).schema.get("title", "") for name in dag.params},
+    "map_names": {
+        task.task_id: task.map_index_template for task in dag.tasks if task.map_index_template
+    },
     "mends_itself": {
         kind: all(policy.evaluate(getattr(errors, kind)("why"), 1, 2).action.value != "fail"
                   for policy in (task.retry_policy for task in dag.tasks) if policy)
@@ -148,6 +152,14 @@ def test_form_of_the_batch_is_in_both_languages(seen: dict[str, dict[str, Any]])
     for title in seen["checkpoint_batch"]["titles"].values():
         assert any("a" <= letter <= "z" for letter in title)
         assert any("一" <= letter <= "鿿" for letter in title)
+
+
+@pytest.mark.parametrize("given", [[], ["a"], ["a", "b"]])
+def test_a_mapped_task_has_a_name_even_if_nothing_is_to_do(seen: dict[str, dict[str, Any]], given: list[str]):
+    for names in (one["map_names"] for one in seen.values()):
+        for template in names.values():
+            name = jinja2.Template(template).render(names=given, days=given)
+            assert name.startswith(f"{len(given)} ") and ("a" in name.split()[2:]) == bool(given)
 
 
 def test_the_batch_tries_again_only_what_can_mend_itself(seen: dict[str, dict[str, Any]]):

@@ -13,6 +13,7 @@ from etl import pipeline
 from etl.generate.raw_folder import generate_raw
 from etl.io.engine import engine
 from etl.params import EtlParams
+from etl.steps.replicate import replicate
 from kakou.errors import BadInputError
 from kakou.fields import DIMENSION_COLUMNS, FIELDS_8, FIELDS_12
 
@@ -294,3 +295,14 @@ def test_a_gate_that_a_person_accepted_is_no_proposal_any_more(raw, tmp_path):
     second = pipeline.run(tmp_path / "raw", tmp_path / "out", replace(PARAMS, gate_registry=own))
     assert second["proposed_gates"] == 0
     assert [row["KKMC"] for row in rows_of(tmp_path / "out", "master_data_expanded")] == ["New_Gate"]
+
+
+def test_a_copied_day_is_neither_replicated_nor_replicated_onto(tmp_path):
+    with engine(tmp_path) as con:
+        con.execute(
+            "CREATE TABLE passes AS SELECT 'a' AS GCXH, TIMESTAMP '2023-12-12 01:00:00' AS GCSJ, "
+            "'observed' AS ORIGIN UNION ALL SELECT 'b', TIMESTAMP '2023-12-12 02:00:00', 'copied' "
+            "UNION ALL SELECT 'c', TIMESTAMP '2023-12-18 01:00:00', 'copied'"
+        )
+        rows = replicate(con.table("passes"), [(12, 18), (12, 19)]).fetchall()
+    assert [row[0] for row in rows] == ["a", "b", "c", "a-R19"]

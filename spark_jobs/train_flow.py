@@ -38,13 +38,17 @@ from spark_jobs.flow_model import (
 )
 from spark_jobs.flow_publish import now, publish_forecast, report_status
 from spark_jobs.flow_registry import Champion, FlowRegistry
-from spark_jobs.passes import read_passes
+from spark_jobs.passes import OBSERVED, read_passes
 from spark_jobs.session import build_session
 
 log = structlog.get_logger(__name__)
 
 AHEAD_DAYS: Final = 30
 _READS: Final = ",".join(FEATURES)
+_TRAINED_ON: Final = {
+    OBSERVED: "observed passes only, without hours that were filled with those of another day",
+    "all": "all passes, copied and replicated ones too",
+}
 Progress = Callable[[str], None]
 
 
@@ -202,6 +206,7 @@ def _log(
     figures = {name: f"{value:.3f}" for name, value in evaluation.metrics.items()}
     card = facts | figures | {"covered": figures["coverage"], "coverage": f"{COVERAGE:.0%}"}
     card |= {"beats_baseline": better, "promoted": tags["promoted"], "reason": duel.reason}
+    card["passes"] = _TRAINED_ON[settings.origins]
     card["trained_at"] = now(settings).isoformat(timespec="seconds")
     tables = {
         "baseline": known.groupby(["kkmc", "hour", "is_weekend"])[["count"]].mean().reset_index(),
@@ -213,7 +218,7 @@ def _log(
             }
         ),
     }
-    params = facts | {"penalty": evaluation.penalty, "coverage": COVERAGE}
+    params = facts | {"origins": settings.origins, "penalty": evaluation.penalty, "coverage": COVERAGE}
     return registry.log(
         model,
         params=params,

@@ -73,8 +73,10 @@ def test_first_version_is_champion_and_its_run_can_be_read(platform: Settings, f
     held = client(platform).get_model_version_by_alias(NAME, "champion")
     assert held.version == first.version
     assert "| model |" in held.description
+    assert "on observed passes only" in held.description
     run = client(platform).get_run(first.run_id)
     assert run.info.status == "FINISHED"
+    assert run.data.params["origins"] == "observed"
     assert client(platform).get_experiment(run.info.experiment_id).name == "traffic_flow"
     assert run.data.metrics.keys() >= {"mae", "rmse", "wmape", "pinball", "coverage", "baseline_mae"}
     assert (

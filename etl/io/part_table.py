@@ -10,15 +10,16 @@ from typing import Any, Final
 
 import duckdb
 
+from etl.io.delimited import blank_lines, mended, refused_lines
 from etl.io.engine import PARQUET
-from etl.io.tables import RawTable, blank_lines, refused_lines
+from etl.io.raw_table import RawTable, Refused, UnreadableFileError
 from etl.steps.normalise import normalise
 from etl.steps.origin import Sketch, sketch_sql
 from etl.steps.sql_text import literal
 from kakou.fields import FIELDS_8
 
-Refused = tuple[int, str, str]  # row, reason, text
 _FIELDS: Final = ", ".join(FIELDS_8)
+_HOLDS_NOTHING: Final = " ,;|\t\r\n\"'\x1a\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,46 +41,86 @@ def write_table(
     """Writes the passes of a table, sorted by GCSJ, GCXH and row.
 
     Columns are the 8 fields, ORIGIN (observed), IMPUTED (empty) and SOURCE (``source`` and row). The rows are
-    read once; only if some are no passes, or lines were left out, the table is looked at again.
+    read once; only if some are unusual or no passes, or lines were left out, the table is looked at again.
 
     Args:
         scratch: folder for files on the way. stem: where the files go, the day is added.
 
     Returns:
         the note of each day, in order, and the refused rows.
+
+    Raises:
+        UnreadableFileError: the engine finds no way through the text.
     """
-    typed = normalise(table.rows, table.mapping, odd=table.odd, broken=table.broken, wide=table.wide)
+    if not table.mapping:
+        return {}, list(table.refused)
+    try:
+        whole, refused = _passes(con, table, source, scratch)
+        over_lines = any("\n" in text for _, _, text in refused)
+    except duckdb.InvalidInputException as error:
+        if not table.delimited:
+            raise UnreadableFileError("file_unreadable", str(error).splitlines()[0]) from error
+        over_lines = True
+    if table.delimited and over_lines:
+        _forget_rejects(con)
+        whole, refused = _passes(con, mended(con, table), source, scratch)
+    return _by_day(con, whole, stem), [one for one in refused if one[2].strip(_HOLDS_NOTHING)]
+
+
+def _passes(
+    con: duckdb.DuckDBPyConnection, table: RawTable, source: str, scratch: Path
+) -> tuple[Path, list[Refused]]:
+    """The passes of a table in one file, numbered as in the raw file, and the rows that are none."""
     whole = scratch / "whole.parquet"
+    known = {row: (row, reason, text) for row, reason, text in table.refused}
+    good = _written(_typed(table, careful=False), source, whole)
+    refused = [known.get(one[0], one) for one in refused_lines(con)] if table.delimited else []
+    skipped = [row for row, _, _ in refused]
+    if table.records != good + len(refused):
+        con.execute("DROP TABLE IF EXISTS looked_at")
+        _typed(table, careful=True).create("looked_at")
+        _forget_rejects(con)
+        _written(con.table("looked_at"), source, whole)
+        blanks = blank_lines(table.text, table.above) if table.text else ()
+        skipped = sorted([*skipped, *blanks])
+        refused = [*refused, *_bad_rows(con.table("looked_at"), skipped)]
+        con.execute("DROP TABLE looked_at")
+    return _renumbered(con, whole, source, skipped) if skipped else whole, refused
+
+
+def _typed(table: RawTable, *, careful: bool) -> duckdb.DuckDBPyRelation:
+    return normalise(
+        table.rows,
+        table.mapping,
+        odd=table.odd,
+        broken=table.broken,
+        wide=table.wide,
+        rounded=table.rounded,
+        careful=careful,
+    )
+
+
+def _written(typed: duckdb.DuckDBPyRelation, source: str, whole: Path) -> int:
     place = f"{literal(source + ':')} || ROW"
     written = typed.query(
         "typed",
         f"COPY (SELECT {_FIELDS}, 'observed' AS ORIGIN, '' AS IMPUTED, {place} AS SOURCE FROM typed "
         f"WHERE REASON IS NULL ORDER BY GCSJ, GCXH, ROW) TO {literal(str(whole))} {PARQUET}",
     )
-    good = int(written.fetchall()[0][0])
-    refused = refused_lines(con) if table.delimited else []
-    if table.records != good + len(refused):
-        blanks = blank_lines(table.text) if table.text else ()
-        skipped = sorted([*(row for row, _, _ in refused), *blanks])
-        refused = [*refused, *_bad_rows(con, typed, skipped)]
-    else:
-        skipped = [row for row, _, _ in refused]
-    if skipped:
-        whole = _renumbered(con, whole, source, skipped)
-    return _by_day(con, whole, stem), refused
+    return int(written.fetchall()[0][0])
 
 
-def _bad_rows(
-    con: duckdb.DuckDBPyConnection, typed: duckdb.DuckDBPyRelation, skipped: Sequence[int]
-) -> list[Refused]:
-    """The rows that are no passes; this reads the table a second time."""
-    shown = ", ".join(f"CAST({name} AS VARCHAR)" for name in FIELDS_8)
+def _bad_rows(typed: duckdb.DuckDBPyRelation, skipped: Sequence[int]) -> list[Refused]:
+    shown = ", ".join("WRITTEN" if name == "GCSJ" else name for name in FIELDS_8)
     bad = typed.query(
         "typed", f"SELECT ROW, REASON, concat_ws(',', {shown}) FROM typed WHERE REASON IS NOT NULL"
     ).fetchall()
-    con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
     since, shifts = zip(*[(0, 0), *_shifts(skipped)], strict=True)
     return [(row + shifts[bisect_right(since, row) - 1], reason, text) for row, reason, text in bad]
+
+
+def _forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
 
 
 def _shifts(skipped: Sequence[int]) -> list[tuple[int, int]]:

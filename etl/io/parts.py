@@ -25,7 +25,7 @@ from kakou.errors import RawFolderError
 from kakou.whole_files import scratch_folder
 
 # Raised whenever reading changes, so that parts of an older version are read anew.
-READER_VERSION: Final = 3
+READER_VERSION: Final = 4
 Refused = tuple[str, int | None, str, str]  # sheet, row, reason, text
 
 

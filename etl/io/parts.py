@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -106,12 +107,23 @@ def load_part(raw: Path, name: str, out: Path) -> Part | None:
         return None
 
 
+def reader(out: Path, threads: int | None = None) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """The engine that ``read_part`` reads with; whoever reads many files opens it once."""
+    return engine(out / "parts", threads=threads, joinable=True)
+
+
 def read_part(
-    raw: Path, name: str, out: Path, *, threads: int | None = None, known: Mapping[str, Part] | None = None
+    raw: Path,
+    name: str,
+    out: Path,
+    *,
+    con: duckdb.DuckDBPyConnection | None = None,
+    known: Mapping[str, Part] | None = None,
 ) -> Part:
     """Reads one raw file into ``out/parts``; does nothing if that was done and the bytes are the same.
 
     Args:
+        con: from ``reader``; None opens one.
         known: parts by digest; of a file with the same bytes as one of them nothing is read but the bytes.
     """
     done = load_part(raw, name, out)
@@ -129,9 +141,7 @@ def read_part(
     part = _stored(out, name, digest)
     if part is None or (part.read_as and known is None):
         twin = (known or {}).get(digest)
-        part = (
-            replace(twin, name=name, read_as=twin.name) if twin else _read(path, name, out, digest, threads)
-        )
+        part = replace(twin, name=name, read_as=twin.name) if twin else _read(path, name, out, digest, con)
         write_json(_content(out, name, digest).with_suffix(".json"), asdict(part))
     _write_refused(out, part)
     note = {"name": name, "size": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": digest}
@@ -166,12 +176,15 @@ def _stored(out: Path, name: str, digest: str) -> Part | None:
     return part if all((out / "parts" / file).exists() for file in part.files) else None
 
 
-def _read(path: Path, name: str, out: Path, digest: str, threads: int | None) -> Part:
+def _read(path: Path, name: str, out: Path, digest: str, given: duckdb.DuckDBPyConnection | None) -> Part:
     stem, parts = _content(out, name, digest), out / "parts"
     tables: list[Table] = []
     refused: list[Refused] = []
     encoding, problem = None, ""
-    with engine(parts, threads=threads, joinable=True) as con, scratch_folder(parts, stem.name) as scratch:
+    own = nullcontext(given) if given else reader(out)
+    with own as con, scratch_folder(parts, stem.name) as scratch:
+        # What a file that could not be read left behind in the engine must not count for this one.
+        con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
         try:
             for number, table in enumerate(open_tables(con, path, scratch / "utf8")):
                 sheet = f"#{number + 1}" if number else ""

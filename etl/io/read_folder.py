@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 
-from etl.io.parts import Part, load_part, read_part
+import duckdb
+
+from etl.io.parts import Part, load_part, read_part, reader
 
 
 def read_folder(raw: Path, names: Sequence[str], out: Path, tell: Callable[[int], None]) -> None:
@@ -21,13 +25,25 @@ def read_folder(raw: Path, names: Sequence[str], out: Path, tell: Callable[[int]
     largest_first = sorted(names, key=lambda name: -sizes[name])
     known: dict[str, Part] = {}
     done = 0
-    # Each file keeps one processor busy, outside Python, so threads are enough.
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(names))) as pool:
+    workers = min(os.cpu_count() or 1, len(names))
+    with ExitStack() as stack:
+        # Each file keeps one processor busy, outside Python, so threads are enough; each has its own engine.
+        engines: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
+        for _ in range(workers):
+            engines.put(stack.enter_context(reader(out, threads=1)))
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
+
+        def read(name: str, before: dict[str, Part]) -> Part:
+            con = engines.get()
+            try:
+                return read_part(raw, name, out, con=con, known=before)
+            finally:
+                engines.put(con)
+
         # Files of one size may be byte copies: all but the first by name wait until that one was read.
         for waiting in (False, True):
             chosen = [name for name in largest_first if (first[sizes[name]] != name) == waiting]
-            jobs = [pool.submit(read_part, raw, name, out, threads=1, known=dict(known)) for name in chosen]
-            for job in as_completed(jobs):
+            for job in as_completed([pool.submit(read, name, dict(known)) for name in chosen]):
                 part = job.result()
                 known.setdefault(part.sha256, part)
                 done += 1

@@ -163,15 +163,17 @@ def _usual_fields() -> dict[str, str]:
 def _unclear(odd: bool, broken: bool, rounded: bool) -> str:
     """SQL: ``unclear`` where ``_usual_fields`` may be wrong or ``_reason`` may have something to say."""
     prefixed = "prefix(GCXH, 'G') AND regexp_full_match(GCXH, 'G[0-9]{6,}')"
-    strange = f"{{0}} <> '' AND regexp_matches({{0}}, '^=\"') OR regexp_full_match({{0}}, {_NOTHING})"
+    # Length first: many names of gates begin with the number of a road.
+    short = f"strlen({{0}}) BETWEEN 1 AND 11 AND regexp_full_match({{0}}, {_NOTHING})"
+    strange = f"prefix({{0}}, '=') OR ({short})"
     tests = [
         f"CASE WHEN GCXH > ':' THEN NOT ({prefixed}) ELSE strlen(GCXH) < 8 OR contains(GCXH, '.') "
         "OR contains(GCXH, '+') END",
-        "KKMC <= '~'",
+        "KKMC = ''",
         f"(GCSJ >= {FIRST} AND GCSJ < {BEYOND}) IS NOT TRUE",
         *(
             f"CASE WHEN {name} > '~' OR {name} = '-' THEN false ELSE {strange.format(name)} END"
-            for name in ("XZQHMC", "HPHM", "CLPPXH")
+            for name in ("XZQHMC", "KKMC", "HPHM", "CLPPXH")
         ),
         *(
             f"CASE WHEN strlen({name}) > {usual} THEN {strange.format(name)} ELSE false END"

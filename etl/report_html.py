@@ -16,7 +16,10 @@ from etl.steps.profile import ranges
 REASONS: Final = {
     "bad_time": ("过车时间无法识别", "the pass time cannot be read"),
     "empty_id": ("过车序号为空", "the pass id is empty"),
+    "id_damaged": ("过车序号被表格软件改写，末位丢失", "a spreadsheet rounded the pass id"),
     "empty_gate": ("卡口名称为空", "the gate name is empty"),
+    "ambiguous_time": ("日与月无法区分", "day and month cannot be told apart"),
+    "header_repeated": ("表头重复出现", "the header stands there once more"),
     "too_long": ("字段超长", "a field is longer than the table holds"),
     "control_character": ("含控制字符", "a field holds control characters"),
     "encoding": ("编码无法识别", "some bytes are of no known encoding"),

@@ -20,6 +20,7 @@ REASONS: Final = {
     "empty_gate": ("卡口名称为空", "the gate name is empty"),
     "ambiguous_time": ("日与月无法区分", "day and month cannot be told apart"),
     "header_repeated": ("表头重复出现", "the header stands there once more"),
+    "sheet_unknown_header": ("工作表的表头无法识别", "a sheet whose header cannot be understood"),
     "too_long": ("字段超长", "a field is longer than the table holds"),
     "control_character": ("含控制字符", "a field holds control characters"),
     "encoding": ("编码无法识别", "some bytes are of no known encoding"),

@@ -48,12 +48,12 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> RawT
     """
     text = as_utf8(path, scratch)
     lines = _first_lines(text.path)
-    if not any(line.strip("\ufeff \t\r\n\x1a") for line in lines):
+    told = next((shown for line in lines if (shown := line.strip("\ufeff \t\r\n\x1a"))), "")
+    if not told:
         raise UnreadableFileError("file_empty", "no line that holds anything")
     form = _form(lines)
     if form is None:
-        first = next(line for line in lines if line.strip("\ufeff \t\r\n"))
-        raise UnreadableFileError("file_unknown_header", first.strip()[:200])
+        raise UnreadableFileError("file_unknown_header", told[:200])
     return _table(con, text, form)
 
 
@@ -70,7 +70,7 @@ def mended(con: duckdb.DuckDBPyConnection, table: RawTable) -> RawTable:
 
 def _first_lines(path: Path) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-        return file.read(_LONGEST_HEAD).splitlines(keepends=True)[: LINES_ABOVE + _LOOKED_AT]
+        return file.read(_LONGEST_HEAD).split("\n")[: LINES_ABOVE + _LOOKED_AT]
 
 
 def _form(lines: Sequence[str]) -> _Form | None:

@@ -10,7 +10,7 @@ from typing import Final
 from etl.io.raw_table import Refused
 
 # Stands for a record that cannot be read; one column is always too few, so the engine refuses it.
-_IN_ITS_PLACE: Final = "?\n"
+_IN_ITS_PLACE: Final = "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def without_stray_quotes(source: Path, target: Path, cut: Cut, above: int) -> tu
             nonlocal number
             number += 1
             refused.append((number, reason, text.strip("\r\n")))
-            copy.write(_IN_ITS_PLACE)
+            copy.write(_IN_ITS_PLACE + ("\r\n" if text.endswith("\r\n") else "\n"))
 
         for line in lines:
             odd = number >= above and line.count(cut.quote) % 2 == 1

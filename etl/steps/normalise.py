@@ -72,12 +72,12 @@ def _id() -> str:
     """GCXH without prefix, formula and the fraction of a short number; hardly any needs the look."""
     bare = "regexp_replace(GCXH, '^=\"(.*)\"$', '\\1')"
     plain = (
-        f"CASE WHEN regexp_full_match(GCXH, {_NOTHING}) THEN '' "
+        f"CASE WHEN GCXH = '-' OR regexp_full_match(GCXH, {_NOTHING}) THEN '' "
         f"WHEN regexp_full_match({bare}, 'G[0-9]{{6,}}') THEN {bare}[2:] "
         f"WHEN regexp_full_match(GCXH, '[0-9]{{1,{EXACT_DIGITS}}}\\.0+') "
         f"THEN regexp_replace(GCXH, '\\.0+$', '') ELSE {bare} END"
     )
-    return f"CASE WHEN GCXH > ':' OR contains(GCXH, '.') THEN {plain} ELSE GCXH END"
+    return f"CASE WHEN GCXH > ':' OR GCXH < '0' OR contains(GCXH, '.') THEN {plain} ELSE GCXH END"
 
 
 def _damaged(rounded: bool) -> str:
@@ -217,7 +217,7 @@ def _reason(odd: bool, broken: bool, rounded: bool) -> str:
         f"WHEN {ambiguous_time('WRITTEN')} THEN 'ambiguous_time' ELSE 'bad_time' END"
     )
     whens += [
-        (f"GCXH = '' OR CASE WHEN GCXH > ':' THEN {_id()} = '' ELSE false END", "'empty_id'"),
+        (f"GCXH = '' OR CASE WHEN GCXH > ':' OR GCXH < '0' THEN {_id()} = '' ELSE false END", "'empty_id'"),
         (_damaged(rounded), "'id_damaged'"),
         (f"CASE WHEN KKMC > '~' THEN false ELSE {_word('KKMC', '')} = '' END", "'empty_gate'"),
         (f"GCSJ IS NULL OR GCSJ < {FIRST} OR GCSJ >= {BEYOND}", no_time),

@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from etl.params import EtlParams, parse_replicate
 from etl.steps.impute import CONTEXTS, Filled, Imputation, impute_all
-from etl.steps.impute_evidence import Columns
+from etl.steps.impute_evidence import Array, Columns
 from etl.steps.replicate import replicate
 from kakou.fields import FIELDS_8
 
@@ -41,7 +41,7 @@ def clean(
     """
     columns, filled = impute_all(con, passes, params.imputation_confidence, LEAST_RIGHT)
     measured = {field: one.measured for field, one in filled.items()}
-    con.register(_TABLE, _table(columns, filled))
+    con.register(_TABLE, _table(con, columns, filled))
     selected = [
         f"coalesce(filled.{name}, passes.{name}) AS {name}" if name in IMPUTED_FIELDS else f"passes.{name}"
         for name in FIELDS_8
@@ -61,11 +61,16 @@ def clean(
     return cleaned, measured
 
 
-def _table(columns: Columns, filled: dict[str, Filled]) -> pa.Table:
+def _table(con: DuckDBPyConnection, columns: Columns, filled: dict[str, Filled]) -> pa.Table:
     """One row per pass: per field its new value, or NULL."""
-    arrays = {"RN": pa.array(np.arange(columns.rows, dtype=np.int64))}
+    arrays = {"RN": _whole_numbers(np.arange(columns.rows, dtype=np.int32))}
     for field, one in filled.items():
-        codes = pa.array(np.maximum(one.code, 0), mask=one.code < 0)
-        words = pa.array(columns.words[field], pa.string())
-        arrays[field] = pa.DictionaryArray.from_arrays(codes, words)
+        words = con.sql("SELECT unnest(?::VARCHAR[]) AS word", params=[[None, *columns.words[field]]])
+        dictionary = words.to_arrow_table().column(0).combine_chunks()
+        arrays[field] = pa.DictionaryArray.from_arrays(_whole_numbers(one.code + 1), dictionary)
     return pa.table(arrays)
+
+
+def _whole_numbers(column: Array) -> pa.Array:
+    """Not by ``pa.array``, which imports pandas and so takes a second."""
+    return pa.Array.from_buffers(pa.int32(), len(column), [None, pa.py_buffer(column)])

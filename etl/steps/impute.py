@@ -2,7 +2,7 @@
 
 Known values are held back and the model guesses them from the rest. From how often it is right two things are
 learned: a confidence for each guess, and the accuracy, coverage and curve that are reported. No held-back
-value counts for its own guess, trains the trees that judge it, or sets the confidence it is measured with.
+value counts for its own guess, sets the weights that judge it, or sets the confidence it is measured with.
 
 What this can prove: how right the model is about rows like those whose value is known. If values are missing
 where plates are hard to read, such rows are of another sort, and no held-back value tells about them. So a
@@ -11,6 +11,7 @@ row whose plate has a form (length, cut or not) that hardly any known row has is
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -20,18 +21,20 @@ from duckdb import DuckDBPyConnection
 from numpy.typing import NDArray
 
 from etl.steps.impute_evidence import Array, Columns, Counts, count, mixed, read_columns
-from etl.steps.impute_model import Calibration, FloatArray, Guesses, Trees, calibrate
+from etl.steps.impute_model import Calibration, FloatArray, Guesses, Judge, calibrate
 
 # Up to so many known values each is held back in turn, in five folds; of more only a sample is, once.
 FOLDED_UP_TO: Final = 60_000
 HELD_BACK_ROWS: Final = 40_000
 FOLDS: Final = 5
-COMMON_ROWS: Final = 400_000
+FILLED_AT_ONCE: Final = 250_000
+MOST_TURNS: Final = 16
 LEAST_KNOWN: Final = 100
 LEAST_OF_A_FORM: Final = 20
 CURVE: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
 
-# What rows share that tells about a field. Of the first two the second most frequent value is drawn too.
+# What rows share that tells about a field. Of the first two the second most frequent value is drawn too. What
+# a plate did at a gate or on a day is asked of cut plates only: a whole one is one vehicle at all of them.
 CONTEXTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "HPZL": (
         ("shape",), ("plate",), ("plate", "KKMC"), ("plate", "CLPPXH"), ("shape", "CLPPXH"), ("CLPPXH",),
@@ -95,84 +98,90 @@ def impute(columns: Columns, field: str, confidence: float, least_right: float =
         # Too few to learn from and to measure on: everything stays as it is.
         none = Imputation(0.0, None, 0.0 if len(had) else None, _baseline(value[had], value[had]))
         return Filled(code, sure, none)
-    held, fold, evidence, to_fill = _hold_back(columns, field, had, missing)
+    held, fold, told, evidence = _hold_back(columns, field, had)
     folds = int(fold.max()) + 1
-    form, truth = columns.data["form"], value[held].astype(np.int32)
-    trees = Trees(evidence, form[held], truth, fold, folds)
-    guesses = trees.guess(evidence, form[held], fold)
-    seen = np.bincount(form[held], minlength=256) >= LEAST_OF_A_FORM
-    graded = _graded(guesses, truth, fold, folds) * seen[form[held]]
+    form, truth = columns.of("form", held), value[held].astype(np.int32)
+    judge = Judge(evidence, truth, fold, folds)
+    guesses = judge.guess(evidence, fold)
+    seen = np.bincount(form, minlength=256) >= LEAST_OF_A_FORM
+    graded = _graded(guesses, truth, fold, folds) * seen[form]
     right = guesses.value == truth
     least = max(confidence, _least_for(least_right, graded, right))
-    if len(missing):
-        theirs = (mixed(missing, 3) % np.uint64(folds)).astype(np.int8)
-        filling = trees.guess(to_fill, form[missing], theirs)
-        certain = calibrate(guesses.score, right)(filling) * seen[form[missing]]
+    rule = calibrate(guesses.score, right)
+    for some in _turns(columns, missing):
+        filling = judge.guess(
+            _ask(columns, field, told, some), (mixed(some, 3) % np.uint64(folds)).astype(np.int8)
+        )
+        certain = rule(filling) * seen[columns.of("form", some)]
         taken = (certain >= least) & (filling.value >= 0)
-        code[missing[taken]], sure[missing[taken]] = filling.value[taken], certain[taken]
-    rest = np.delete(value, held) if folds != FOLDS else value[had]
+        code[some[taken]], sure[some[taken]] = filling.value[taken], certain[taken]
     covered, accuracy = _at(least, graded, right)
     measured = Imputation(
         round(float((code >= 0).mean()), 6),
         accuracy,
         covered,
-        _baseline(rest[~columns.blank[field][rest]], truth),
+        _baseline(value[columns.near[told[columns.near]]], truth),
         tuple(_point(one, graded, right) for one in CURVE),
     )
     return Filled(code, sure, measured)
 
 
 def _hold_back(
-    columns: Columns, field: str, had: Array, missing: Array
-) -> tuple[Array, Array, list[Counts], list[Counts]]:
-    """Held-back rows, their folds, what the contexts say about them, and about the rows to fill."""
+    columns: Columns, field: str, had: Array
+) -> tuple[Array, Array, NDArray[np.bool_], list[Counts]]:
+    """Held-back rows, their folds, a mask of the rows that tell about rows to fill, and what the contexts
+    say about the held-back ones."""
+    told = np.zeros(columns.rows, dtype=bool)
+    told[had] = True
+    if len(had) > FOLDED_UP_TO:
+        sample = columns.near[columns.sampled & told[columns.near]]
+        held = sample[mixed(sample, 1) % np.uint64(-(-len(sample) // HELD_BACK_ROWS)) == 0]
+        told[held] = False
+        fold = (mixed(held, 2) % np.uint64(2)).astype(np.int8)
+        return held, fold, told, _ask(columns, field, told, held)
+    fold = (mixed(had, 2) % np.uint64(FOLDS)).astype(np.int8)
+    evidence = [Counts.nothing(len(had)) for _ in CONTEXTS[field]]
+    for out in range(FOLDS):
+        told[had[fold == out]] = False
+        for one, answers in zip(evidence, _ask(columns, field, told, had[fold == out]), strict=True):
+            one.put(fold == out, answers)
+        told[had] = True
+    return had, fold, told, evidence
+
+
+def _turns(columns: Columns, missing: Array) -> Iterator[Array]:
+    """The rows to fill in so many turns that memory holds; rows of a plate share a turn, as they share their
+    evidence."""
+    turns = min(MOST_TURNS, -(-len(missing) // FILLED_AT_ONCE))
+    dealt = (columns.data["plate"][missing] >> np.uint64(40)) % np.uint64(max(1, turns))
+    for turn in range(turns):
+        yield missing[dealt == turn]
+
+
+def _ask(columns: Columns, field: str, told: NDArray[np.bool_], asked: Array) -> list[Counts]:
+    """What each context says about the rows ``asked``, from the rows of the mask ``told``."""
     value = columns.data[field]
     bits = max(16, len(columns.words[field]).bit_length())
-    if len(had) > FOLDED_UP_TO:
-        one_in = np.uint64(-(-len(had) // HELD_BACK_ROWS))
-        kept = mixed(had, 1) % one_in != 0
-        held, told = had[~kept], had[kept]
-        fold = (mixed(held, 2) % np.uint64(2)).astype(np.int8)
-        asked = np.concatenate([held, missing])
-        with ThreadPoolExecutor(2) as pool:  # sorting and searching leave the interpreter free
-            both = list(
-                pool.map(lambda parts: _ask(columns, parts, value, told, asked, bits), CONTEXTS[field])
-            )
-        first, rest = slice(0, len(held)), slice(len(held), len(asked))
-        return held, fold, [_cut(one, first) for one in both], [_cut(one, rest) for one in both]
-    fold = (mixed(had, 2) % np.uint64(FOLDS)).astype(np.int8)
-    evidence = []
-    for parts in CONTEXTS[field]:
-        turns = [
-            _ask(columns, parts, value, had[fold != out], had[fold == out], bits) for out in range(FOLDS)
-        ]
-        evidence.append(_woven(turns, fold))
-    return had, fold, evidence, [_ask(columns, p, value, had, missing, bits) for p in CONTEXTS[field]]
+    # Many rows share the other contexts, so a sample counts as well; what a plate did is never sampled.
+    sample = columns.near[columns.sampled & told[columns.near]]
+    same_plate = columns.sharing_a_plate(told, asked)
+    cut = np.flatnonzero(columns.data["cut"][asked])
+    same_cut_plate = same_plate[columns.data["cut"][same_plate]]
 
+    def one(parts: tuple[str, ...]) -> Counts:
+        if "plate" not in parts:
+            return count(columns.key(parts, sample), value[sample], columns.key(parts, asked), bits)
+        if len(parts) == 1:
+            return count(columns.key(parts, same_plate), value[same_plate], columns.key(parts, asked), bits)
+        answers = Counts.nothing(len(asked))
+        if len(cut):
+            key = columns.key(parts, same_cut_plate)
+            theirs = columns.key(parts, asked[cut])
+            answers.put(cut, count(key, value[same_cut_plate], theirs, bits))
+        return answers
 
-def _ask(
-    columns: Columns, parts: tuple[str, ...], value: Array, told: Array, asked: Array, bits: int
-) -> Counts:
-    if not {"plate", "four"} & set(parts):
-        # Many rows share such a context, so a sample counts as well; what a plate did is never sampled.
-        told = told[:: max(1, len(told) // COMMON_ROWS)]
-    rows = np.concatenate([told, asked])
-    key = columns.key(parts, rows)
-    return count(key[: len(told)], value[told], key[len(told) :], bits)
-
-
-def _cut(one: Counts, some: slice) -> Counts:
-    return Counts(one.n[some], one.value[some], one.c[some], one.value2[some], one.c2[some])
-
-
-def _woven(turns: list[Counts], fold: Array) -> Counts:
-    """Answers per fold back in the order of the rows."""
-    names = ("n", "value", "c", "value2", "c2")
-    woven = {name: np.zeros(len(fold), dtype=np.int32) for name in names}
-    for number, turn in enumerate(turns):
-        for name in names:
-            woven[name][fold == number] = getattr(turn, name)
-    return Counts(**woven)
+    with ThreadPoolExecutor(2) as pool:  # sorting and searching leave the interpreter free
+        return list(pool.map(one, CONTEXTS[field]))
 
 
 def _graded(guesses: Guesses, truth: Array, fold: Array, folds: int) -> FloatArray:

@@ -1,17 +1,16 @@
-"""How sure a guess is: boosted trees weigh what the contexts say; held-back values say how right they are.
+"""How sure a guess is: weights for what the contexts say; held-back values say how right the guesses are.
 
-For each row up to three candidate values are drawn from the contexts. The trees give each a score from how
-often, out of how many, every context saw it. A score is no probability: the confidence of a row is the share
-of held-back rows with such a score that were right, and those rows did not train the trees that judged them.
+For each row up to three candidate values are drawn from the contexts. A logistic regression scores each by
+how often, out of how many, every context saw it. A score is no probability: the confidence of a row is the
+share of held-back rows with such a score that were right, and those rows did not set the weights that judged
+them.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,113 +19,132 @@ from etl.steps.impute_evidence import Array, Counts
 
 FloatArray = NDArray[np.float64]
 CANDIDATES: Final = 3
-TREES: Final = 80
-CHUNK: Final = 50_000
-# One thread each: the sum of gradients, and so the model, is the same on a machine of any size.
-_TREES: Final[dict[str, Any]] = {
-    "objective": "binary", "num_leaves": 15, "learning_rate": 0.08, "min_data_in_leaf": 20, "seed": 1,
-    "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1,
-}  # fmt: skip
+FEATURES: Final = 5
+RIDGE: Final = 1.0
+NEWTON_STEPS: Final = 8
 LEAST_IN_BIN: Final = 25
 MOST_BINS: Final = 200
 
 
-def candidates(evidence: Sequence[Counts], some: slice) -> Array:
+def candidates(evidence: Sequence[Counts], rows: int) -> Array:
     """The values with most support over all contexts: shape (rows, CANDIDATES), -1 where there is none."""
-    named = [np.where(one.c[some] > 0, one.value[some], -1) for one in evidence]
-    named += [np.where(one.c2[some] > 0, one.value2[some], -1) for one in evidence[:2]]
+    best = np.full((rows, CANDIDATES), -1, dtype=np.int32)
+    telling = [one for one in evidence if one.tells]
+    named = [np.where(one.c > 0, one.value, -1) for one in telling]
+    named += [np.where(one.c2 > 0, one.value2, -1) for one in evidence[:2] if one.tells]
+    if not named:
+        return best
     values = np.stack(named, axis=1)
     score = np.zeros(values.shape, dtype=np.float32)
-    for one in evidence:
+    for one in telling:
         # A context with one row says less than one with ten that agree.
-        weight = (1 / (one.n[some] + 1)).astype(np.float32)
+        weight = (1 / (one.n + 1)).astype(np.float32)
         for column in range(values.shape[1]):
-            score[:, column] += one.of(values[:, column], some) * weight
+            score[:, column] += one.of(values[:, column]) * weight
     score[values < 0] = -1
-    rows = np.arange(len(values))
-    best = np.full((len(values), CANDIDATES), -1, dtype=np.int32)
+    every = np.arange(rows)
     for place in range(CANDIDATES):
         at = score.argmax(axis=1)
-        best[:, place] = np.where(score[rows, at] > 0, values[rows, at], -1)
+        best[:, place] = np.where(score[every, at] > 0, values[every, at], -1)
         score[values == best[:, place, None]] = -1
     return best
 
 
-def features(evidence: Sequence[Counts], form: Array, value: Array, some: slice) -> NDArray[np.float32]:
-    """What the trees see of the candidate ``value`` of each row."""
-    table = np.empty((len(value), 3 * len(evidence) + 2), dtype=np.float32)
+def features(evidence: Sequence[Counts], value: Array) -> NDArray[np.float32]:
+    """What is weighed of the candidate ``value`` of each row: shape (FEATURES per context and one, rows)."""
+    table = np.zeros((FEATURES * len(evidence) + 1, len(value)), dtype=np.float32)
+    table[-1] = 1
     for number, one in enumerate(evidence):
-        seen, n = one.of(value, some), one.n[some]
-        table[:, 3 * number] = np.log2(n + 1, dtype=np.float32)
-        table[:, 3 * number + 1] = seen / np.maximum(n, 1)
-        table[:, 3 * number + 2] = (seen >= one.c[some]) & (seen > 0)
-    table[:, -2] = form[some]
-    table[:, -1] = value
+        if not one.tells:
+            continue
+        seen, n = one.of(value).astype(np.float32), one.n.astype(np.float32)
+        odds = np.log((seen + 0.5) / (n - seen + 0.5))  # 0 where the context has no row
+        share = seen / np.maximum(n, 1)
+        first = (seen >= one.c) & (seen > 0)
+        begin = FEATURES * number
+        table[begin : begin + FEATURES] = (odds, odds * np.abs(odds), share, first, n > 0)
     return table
 
 
 @dataclass(frozen=True, slots=True)
 class Guesses:
-    """The best candidate of each row, its code -1 where there is none, and the trees' score of it, 0–1."""
+    """The best candidate of each row, its code -1 where there is none, and its score, 0–1."""
 
     value: Array
     score: FloatArray
 
 
-class Trees:
-    """One model per fold, each trained on the rows of all other folds."""
+class Judge:
+    """One set of weights per fold, each learned from the rows of all other folds."""
 
-    def __init__(
-        self, evidence: Sequence[Counts], form: Array, truth: Array, fold: Array, folds: int
-    ) -> None:
-        """Trains. Args: fold: of each row, below ``folds``; truth: code of its value."""
-        chunks = _chunks(len(truth))
-        drawn = np.concatenate([candidates(evidence, some) for some in chunks])
+    def __init__(self, evidence: Sequence[Counts], truth: Array, fold: Array, folds: int) -> None:
+        """Learns. Args: fold: of each row, below ``folds``; truth: code of its value."""
+        drawn = candidates(evidence, len(truth))
         row, place = np.nonzero(drawn >= 0)
-        everything = slice(0, len(truth))
-        wide = [features(evidence, form, drawn[:, at], everything) for at in range(CANDIDATES)]
-        table = np.stack(wide, axis=1)[row, place]
-        right = drawn[row, place] == truth[row]
-        with ThreadPoolExecutor(_cores()) as pool:
-            self._models = list(
-                pool.map(lambda out: _train(table[fold[row] != out], right[fold[row] != out]), range(folds))
-            )
+        wide = np.stack([features(evidence, drawn[:, at]) for at in range(CANDIDATES)])
+        table = wide[place, :, row].astype(np.float64)
+        right = (drawn[row, place] == truth[row]).astype(np.float64)
+        others = [fold[row] != out for out in range(folds)]
+        self._weights = np.stack([logistic(table[some], right[some]) for some in others])
 
-    def guess(self, evidence: Sequence[Counts], form: Array, fold: Array) -> Guesses:
-        """Best candidates. A row, held back or to fill, is judged by the model of its fold."""
-
-        def one(some: slice) -> tuple[Array, FloatArray]:
-            drawn = candidates(evidence, some)
-            score = np.zeros(drawn.shape)
-            for place in range(CANDIDATES):
-                table = features(evidence, form, drawn[:, place], some)
-                for number, model in enumerate(self._models):
-                    rows = np.flatnonzero((fold[some] == number) & (drawn[:, place] >= 0))
-                    if len(rows):
-                        score[rows, place] = model.predict(table[rows], num_threads=1)
-            at = score.argmax(axis=1)
-            rows = np.arange(len(drawn))
-            return drawn[rows, at], score[rows, at]
-
-        with ThreadPoolExecutor(_cores()) as pool:
-            parts = list(pool.map(one, _chunks(len(form))))
-        if not parts:
-            return Guesses(np.zeros(0, dtype=np.int32), np.zeros(0))
-        return Guesses(np.concatenate([v for v, _ in parts]), np.concatenate([s for _, s in parts]))
+    def guess(self, evidence: Sequence[Counts], fold: Array) -> Guesses:
+        """Best candidates. A row, held back or to fill, is judged by the weights of its fold."""
+        drawn = candidates(evidence, len(fold))
+        score, every = np.zeros(drawn.shape), np.arange(len(drawn))
+        telling = [one for one in evidence if one.tells]
+        used = np.repeat([one.tells for one in evidence] + [True], [FEATURES] * len(evidence) + [1])
+        weights = self._weights[:, used].astype(np.float32)
+        for place in range(CANDIDATES):
+            by_fold = weights @ features(telling, drawn[:, place])
+            # Equal rows have equal scores, wherever in the table they stand.
+            score[:, place] = _sigmoid(np.round(by_fold[fold, every], 5))
+        score[drawn < 0] = 0
+        at = score.argmax(axis=1)
+        return Guesses(drawn[every, at], score[every, at])
 
 
-def _train(table: NDArray[np.float32], right: NDArray[np.bool_]) -> Any:
-    import lightgbm  # takes a second, which only this step should pay
+def logistic(table: FloatArray, right: FloatArray) -> FloatArray:
+    """Weights of a ridge logistic regression, by Newton's method.
 
-    return lightgbm.train(_TREES, lightgbm.Dataset(table, right.astype(np.float32)), TREES)
+    A context that has no row is taken for an average one: what always spoke may be silent about a new row.
+
+    Args:
+        table: rows as ``features`` has columns.
+    """
+    if not len(table):
+        return np.zeros(table.shape[1])
+    wide = table[:, :-1].reshape(len(table), -1, FEATURES)
+    speaks = wide[:, :, -1:]
+    middle = wide.sum(axis=0) / np.maximum(speaks.sum(axis=0), 1)
+    middle[:, -1] = speaks[:, :, 0].mean(axis=0)
+    centred = np.concatenate([wide[:, :, :-1] - speaks * middle[:, :-1], speaks - middle[:, -1:]], axis=2)
+    centred = np.concatenate([centred.reshape(len(table), -1), table[:, -1:]], axis=1)
+    spread = np.sqrt((centred**2).mean(axis=0))
+    spread[spread < 1e-6] = 1
+    # Sums differ in their last digits with the number of threads; the guesses must not.
+    weights: FloatArray = np.round(_newton(centred / spread, right), 4) / spread
+    each = weights[:-1].reshape(-1, FEATURES)
+    weights[-1] -= each[:, -1] @ middle[:, -1]
+    each[:, -1] -= (each[:, :-1] * middle[:, :-1]).sum(axis=1)
+    return weights
 
 
-def _chunks(rows: int) -> list[slice]:
-    return [slice(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)]
+def _newton(table: FloatArray, right: FloatArray) -> FloatArray:
+    weights: FloatArray = np.zeros(table.shape[1])
+    for _ in range(NEWTON_STEPS):
+        chance = _sigmoid(table @ weights)
+        slope = table.T @ (chance - right) + RIDGE * weights
+        bend = (table * np.maximum(chance * (1 - chance), 1e-4)[:, None]).T @ table
+        step = np.linalg.solve(bend + RIDGE * np.eye(len(weights)), slope)
+        weights -= step
+        if np.abs(step).max() < 1e-2:
+            break
+    return weights
 
 
-def _cores() -> int:
-    return min(4, os.cpu_count() or 1)
+def _sigmoid(score: FloatArray) -> FloatArray:
+    answer: FloatArray = 1 / (1 + np.exp(-np.clip(score, -30, 30)))
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,9 @@ def _sheets(path: Path) -> list[list[pa.Array]]:
 
 
 def _columns(batch: pa.RecordBatch) -> list[pa.Array]:
-    # Not `pa.table(…)`, which imports pandas first: a second for each process.
-    return [batch.column(i).cast(pa.string()) for i in range(batch.num_columns)]
+    # Not `pa.table(…)`, which imports pandas first, and no cast without need: each costs a process its start.
+    columns = (batch.column(i) for i in range(batch.num_columns))
+    return [column if column.type == pa.string() else column.cast(pa.string()) for column in columns]
 
 
 def _layouts(sheets: Sequence[Sequence[pa.Array]]) -> list[Layout | None]:

@@ -174,7 +174,9 @@ def calibrate(score: FloatArray, right: NDArray[np.bool_]) -> Calibration:
     starts = np.unique(starts)
     n = np.diff(starts, append=len(score)).astype(np.float64)
     blocks: list[tuple[float, float, float]] = []
-    for begin, size, good in zip(score[starts], n, np.add.reduceat(hit, starts), strict=True):
+    # A step begins midway between two scores: the folds' scores of like rows differ a little.
+    edges = (score[starts] + score[np.maximum(starts - 1, 0)]) / 2
+    for begin, size, good in zip(edges, n, np.add.reduceat(hit, starts), strict=True):
         blocks.append((begin, size, good))
         while len(blocks) > 1 and blocks[-2][2] * blocks[-1][1] >= blocks[-1][2] * blocks[-2][1]:
             _, last_size, last_good = blocks.pop()

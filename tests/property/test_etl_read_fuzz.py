@@ -48,7 +48,7 @@ def read(data):
         files = [str(out / "parts" / file) for file in part.files]
         rows = duckdb.sql(f"SELECT GCXH, SOURCE FROM read_parquet({files})").fetchall() if files else []
         notes = (out / "rejected").glob("*") if (out / "rejected").exists() else []
-        refused = [json.loads(text) for note in notes for text in note.read_text("utf-8").splitlines()]
+        refused = [json.loads(text) for note in notes for text in note.open(encoding="utf-8")]
     return {gcxh: int(source.rsplit(":", 1)[1]) for gcxh, source in rows}, refused, part
 
 

@@ -108,13 +108,17 @@ def impute(columns: Columns, field: str, confidence: float, least_right: float =
     right = guesses.value == truth
     least = max(confidence, _least_for(least_right, graded, right))
     rule = calibrate(guesses.score, right)
-    for some in _turns(columns, missing):
+
+    def fill(some: Array) -> None:
         filling = judge.guess(
             _ask(columns, field, told, some), (mixed(some, 3) % np.uint64(folds)).astype(np.int8)
         )
         certain = rule(filling) * seen[columns.of("form", some)]
         taken = (certain >= least) & (filling.value >= 0)
         code[some[taken]], sure[some[taken]] = filling.value[taken], certain[taken]
+
+    with ThreadPoolExecutor(2) as pool:  # each turn has rows of its own
+        list(pool.map(fill, _turns(columns, missing)))
     covered, accuracy = _at(least, graded, right)
     measured = Imputation(
         round(float((code >= 0).mean()), 6),

@@ -20,7 +20,7 @@ import numpy as np
 from duckdb import DuckDBPyConnection
 from numpy.typing import NDArray
 
-from etl.steps.impute_evidence import Array, Columns, Counts, count, mixed, read_columns
+from etl.steps.impute_evidence import Array, Columns, Counts, count, read_columns
 from etl.steps.impute_model import Calibration, FloatArray, Guesses, Judge, calibrate
 
 # Up to so many known values each is held back in turn, in five folds; of more only a sample is, once.
@@ -111,7 +111,7 @@ def impute(columns: Columns, field: str, confidence: float, least_right: float =
 
     def fill(some: Array) -> None:
         filling = judge.guess(
-            _ask(columns, field, told, some), (mixed(some, 3) % np.uint64(folds)).astype(np.int8)
+            _ask(columns, field, told, some), (_mixed(some, 3) % np.uint64(folds)).astype(np.int8)
         )
         certain = rule(filling) * seen[columns.of("form", some)]
         taken = (certain >= least) & (filling.value >= 0)
@@ -139,11 +139,11 @@ def _hold_back(
     told[had] = True
     if len(had) > FOLDED_UP_TO:
         sample = columns.near[columns.sampled & told[columns.near]]
-        held = sample[mixed(sample, 1) % np.uint64(-(-len(sample) // HELD_BACK_ROWS)) == 0]
+        held = sample[_mixed(sample, 1) % np.uint64(-(-len(sample) // HELD_BACK_ROWS)) == 0]
         told[held] = False
-        fold = (mixed(held, 2) % np.uint64(2)).astype(np.int8)
+        fold = (_mixed(held, 2) % np.uint64(2)).astype(np.int8)
         return held, fold, told, _ask(columns, field, told, held)
-    fold = (mixed(had, 2) % np.uint64(FOLDS)).astype(np.int8)
+    fold = (_mixed(had, 2) % np.uint64(FOLDS)).astype(np.int8)
     evidence = [Counts.nothing(len(had)) for _ in CONTEXTS[field]]
     for out in range(FOLDS):
         told[had[fold == out]] = False
@@ -160,6 +160,14 @@ def _turns(columns: Columns, missing: Array) -> Iterator[Array]:
     dealt = (columns.data["plate"][missing] >> np.uint64(40)) % np.uint64(max(1, turns))
     for turn in range(turns):
         yield missing[dealt == turn]
+
+
+def _mixed(rows: Array, salt: int) -> NDArray[np.uint64]:
+    """A fixed scatter of row numbers, by which rows are held back and dealt to folds."""
+    number = rows.astype(np.uint64) + np.uint64(salt * 0x9E3779B97F4A7C15 % (1 << 64))
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        number = (number ^ (number >> np.uint64(shift))) * np.uint64(factor)
+    return number ^ (number >> np.uint64(31))
 
 
 def _ask(columns: Columns, field: str, told: NDArray[np.bool_], asked: Array) -> list[Counts]:

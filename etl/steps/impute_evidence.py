@@ -248,11 +248,3 @@ def _starts(ordered: Array) -> Array:
     change[0] = True
     np.not_equal(ordered[1:], ordered[:-1], out=change[1:])
     return np.flatnonzero(change)
-
-
-def mixed(rows: Array, salt: int) -> NDArray[np.uint64]:
-    """A fixed scatter of row numbers, by which rows are held back and dealt to folds."""
-    number = rows.astype(np.uint64) + np.uint64(salt * 0x9E3779B97F4A7C15 % (1 << 64))
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        number = (number ^ (number >> np.uint64(shift))) * np.uint64(factor)
-    return number ^ (number >> np.uint64(31))

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -122,6 +122,8 @@ def read_part(
 ) -> Part:
     """Reads one raw file into ``out/parts``; does nothing if that was done and the bytes are the same.
 
+    A file that cannot be opened is set aside for this time only: nothing of it is remembered.
+
     Args:
         con: from ``reader``; None opens one.
         known: parts by digest; of a file with the same bytes as one of them nothing is read but the bytes.
@@ -135,12 +137,12 @@ def read_part(
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise RawFolderError(
-            f"{path} cannot be opened ({error.strerror}); mend it or take it out."
-        ) from error
+        closed = Part(name, f"none {name}", problem="file_not_opened")
+        _write_lines(out, closed, [("", None, closed.problem, str(error.strerror))])
+        return closed
     part = _stored(out, name, digest)
     if part is None or (part.read_as and known is None):
-        twin = (known or {}).get(digest)
+        twin = known.get(digest) if known else None
         part = replace(twin, name=name, read_as=twin.name) if twin else _read(path, name, out, digest, con)
         write_json(_content(out, name, digest).with_suffix(".json"), asdict(part))
     _write_refused(out, part)
@@ -203,14 +205,19 @@ def _read(path: Path, name: str, out: Path, digest: str, given: duckdb.DuckDBPyC
 
 
 def _write_refused(out: Path, part: Part) -> None:
-    """``rejected/<file>.jsonl``: the refused rows with their places."""
-    target = out / "rejected" / f"{safe_name(part.name)}.jsonl"
     if not part.rejected and not part.problem:
-        target.unlink(missing_ok=True)
+        (out / "rejected" / f"{safe_name(part.name)}.jsonl").unlink(missing_ok=True)
         return
     stem = _content(out, part.read_as or part.name, part.sha256)
-    refused = json.loads(stem.with_suffix(".refused").read_text("utf-8"))
-    with draft_of(target) as draft, draft.open("w", encoding="utf-8") as file:
+    _write_lines(out, part, json.loads(stem.with_suffix(".refused").read_text("utf-8")))
+
+
+def _write_lines(out: Path, part: Part, refused: Sequence[Refused]) -> None:
+    """``rejected/<file>.jsonl``: the refused rows with their places."""
+    with (
+        draft_of(out / "rejected" / f"{safe_name(part.name)}.jsonl") as draft,
+        draft.open("w", encoding="utf-8") as file,
+    ):
         for sheet, row, reason, text in refused:
             line = {"file": part.name + sheet, "row": row, "reason": reason, "text": text}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")

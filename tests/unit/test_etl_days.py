@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -161,3 +162,24 @@ def test_a_day_that_is_not_planned_is_said(merged):
     _, _, _, out = merged({"a.csv": day(1, 5)})
     with pytest.raises(BadInputError, match="no day 2024-05-05"):
         pipeline.merge_days(out, ["2024-05-05"])
+
+
+def test_a_file_that_cannot_be_opened_is_set_aside_until_it_can(merged, tmp_path, monkeypatch):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "b.csv").write_text(HEADER + day(2, 20, 100), encoding="utf-8")
+    opened = Path.open
+
+    def refuse(path, *given, **named):
+        if path.name == "b.csv":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *given, **named)
+
+    with monkeypatch.context() as closed:
+        closed.setattr(Path, "open", refuse)
+        rows, counts, _, out = merged({"a.csv": day(1, 20)})
+    assert len(rows) == 20 and counts["rejected"] == {"file_not_opened": 1}
+    (line,) = [json.loads(one.read_text("utf-8")) for one in (out / "rejected").glob("b.csv*")]
+    assert (line["file"], line["reason"], line["text"]) == ("b.csv", "file_not_opened", "Permission denied")
+    rows, counts, _, _ = merged({})
+    assert len(rows) == 40 and counts["rejected"] == {}
+    assert not list((out / "rejected").glob("b.csv*"))

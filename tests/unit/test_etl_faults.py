@@ -93,7 +93,7 @@ def in_a_child(target: Any, *arguments: Any) -> tuple[int, Any]:
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    FORKED.set_forkserver_preload(["etl.pipeline", "fastexcel", "lightgbm", __name__])
+    FORKED.set_forkserver_preload(["etl.pipeline", "fastexcel", __name__])
     folder = tmp_path_factory.mktemp("raw")
     generate_raw(folder, days=4, scale=0.02, seed=3)
     share_a_day(folder)

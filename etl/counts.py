@@ -45,6 +45,7 @@ def _file(part: Part, copy_of: str | None) -> dict[str, Any]:
         "encoding": part.encoding,
         "copy_of": copy_of,
         "problem": part.problem or None,
+        "missing_fields": list(part.missing),
         "rejected": refused,
         "rejected_in": f"rejected/{safe_name(part.name)}.jsonl" if refused or part.problem else None,
     }

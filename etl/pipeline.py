@@ -27,7 +27,6 @@ from etl.io.artefacts import (
     write_artefact,
     write_csv,
 )
-from etl.io.atomic import write_json, write_text
 from etl.io.days import byte_copies, make_plan, remove_stale_days
 from etl.io.days import merge_days as merge_planned_days
 from etl.io.engine import engine
@@ -46,6 +45,7 @@ from etl.steps import standardise as standardising
 from etl.steps.undecidable import undecidable
 from kakou.errors import BadInputError
 from kakou.fields import DIMENSION_COLUMNS
+from kakou.whole_files import write_json, write_text
 
 __all__ = [
     "EtlParams", "clean", "expand", "list_raw_files", "merge", "merge_days", "plan", "profile", "read_file",

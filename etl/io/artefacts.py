@@ -7,12 +7,12 @@ from pathlib import Path
 
 import duckdb
 
-from etl.io.atomic import draft_of
 from etl.io.engine import PARQUET
 from etl.io.parquet_join import join_parquet
 from etl.steps.sql_text import literal
 from kakou.errors import BadInputError
 from kakou.fields import ORIGIN_COLUMNS
+from kakou.whole_files import draft_of
 
 MERGED, STANDARDISED, CLEANED, EXPANDED = (
     "merged_data", "merged_data_standardized", "master_data_cleaned", "master_data_expanded",

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import duckdb
 
-from etl.io.atomic import draft_of, write_json
 from etl.io.engine import PARQUET, engine
 from etl.io.parts import Part
 from etl.io.plan import Day, Plan, Source, begun, digest_of, load_plan, raw_files, settled_files
@@ -24,6 +23,7 @@ from etl.steps.merge import one_day, passes_of
 from etl.steps.origin import Restamped, copied_rows, restamped_days
 from etl.steps.sql_text import literal
 from kakou.errors import BadInputError
+from kakou.whole_files import draft_of, write_json
 
 Wanted = tuple[date | None, date | None]  # first and last day to build, None for no bound
 

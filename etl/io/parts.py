@@ -18,12 +18,12 @@ from typing import Any, Final
 
 import duckdb
 
-from etl.io.atomic import draft_of, write_json
 from etl.io.engine import engine
 from etl.io.part_table import DayNote, write_table
 from etl.io.tables import SUFFIXES, UnreadableFileError, open_tables
 from kakou.errors import RawFolderError
-from kakou.whole_files import scratch_folder
+from kakou.fields import FIELDS_8
+from kakou.whole_files import draft_of, scratch_folder, write_json
 
 # Raised whenever reading changes, so that parts of an older version are read anew.
 READER_VERSION: Final = 4
@@ -53,6 +53,7 @@ class Part:
         rows: good passes in the part; ``rejected`` counts the others by reason.
         problem: why the whole file was set aside; empty if it was read.
         tables: the tables of the part, one per sheet.
+        missing: fields for which the file has no column; they are ``-`` or empty.
         read_as: the byte copy whose tables these are, so their SOURCE names it; "" for its own.
     """
 
@@ -63,6 +64,7 @@ class Part:
     rejected: dict[str, int] = field(default_factory=dict)
     problem: str = ""
     tables: tuple[Table, ...] = ()
+    missing: tuple[str, ...] = ()
     read_as: str = ""
 
     @property
@@ -172,7 +174,7 @@ def _stored(out: Path, name: str, digest: str) -> Part | None:
             Table(one["sheet"], {day: DayNote(**facts) for day, facts in one["days"].items()})
             for one in note.pop("tables")
         )
-        part = Part(tables=tables, **note)
+        part = Part(tables=tables, missing=tuple(note.pop("missing", ())), **note)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return part if all((out / "parts" / file).exists() for file in part.files) else None
@@ -183,6 +185,7 @@ def _read(path: Path, name: str, out: Path, digest: str, given: duckdb.DuckDBPyC
     tables: list[Table] = []
     refused: list[Refused] = []
     encoding, problem = None, ""
+    missing: set[str] = set()
     own = nullcontext(given) if given else reader(out)
     with own as con, scratch_folder(parts, stem.name) as scratch:
         # What a file that could not be read left behind in the engine must not count for this one.
@@ -194,6 +197,7 @@ def _read(path: Path, name: str, out: Path, digest: str, given: duckdb.DuckDBPyC
                 tables.append(Table(sheet, written))
                 refused += [(sheet, row, reason, text) for row, reason, text in bad]
                 encoding = table.encoding
+                missing |= set(FIELDS_8) - set(table.mapping or FIELDS_8)
         except (UnreadableFileError, duckdb.InvalidInputException) as error:
             problem = error.reason if isinstance(error, UnreadableFileError) else "file_unreadable"
             refused, tables, encoding = [("", None, problem, str(error).splitlines()[0])], [], None
@@ -201,7 +205,8 @@ def _read(path: Path, name: str, out: Path, digest: str, given: duckdb.DuckDBPyC
     write_json(stem.with_suffix(".refused"), refused)
     counts = {} if problem else dict(sorted(Counter(reason for _, _, reason, _ in refused).items()))
     rows = sum(table.rows for table in tables)
-    return Part(name, digest, encoding, rows, counts, problem, tuple(tables))
+    lacking = tuple(field for field in FIELDS_8 if field in missing)
+    return Part(name, digest, encoding, rows, counts, problem, tuple(tables), lacking)
 
 
 def _write_refused(out: Path, part: Part) -> None:

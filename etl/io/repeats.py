@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import duckdb
 
-from etl.io.atomic import draft_of
 from etl.io.engine import PARQUET
 from etl.io.parts import Part
 from etl.io.plan import digest_of
@@ -17,6 +16,7 @@ from etl.registry import resolve
 from etl.steps.merge import judged, passes_of, repeated_ids
 from etl.steps.sql_text import literal
 from kakou.fields import FIELDS_8
+from kakou.whole_files import draft_of
 
 CONFLICTS: Final = "repeated_ids.jsonl"
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from etl.io.atomic import write_text
 from etl.io.pass_log import PassLog, log_files
 from etl.simulate.pacing import WINDOW_SECONDS, LastSeen, Pacer
 from kakou.fields import TIME_FORMAT
+from kakou.whole_files import write_text
 
 
 def save(path: Path, pacer: Pacer, log: PassLog, row: int) -> None:

@@ -177,6 +177,7 @@ def test_a_file_without_an_optional_column_is_traffic_still(tmp_path, lacking):
     )
     read = Read(tmp_path, data)
     assert [row[at] for row in read.rows] == ["-" if lacking in ("HPZL", "CLPPXH") else ""]
+    assert read.part.missing == (lacking,)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32", "gb18030", "utf-8-sig"])

@@ -23,6 +23,7 @@ def begin(raw: Path, out: Path, params: EtlParams) -> list[str]:
         RawFolderError: no raw folder, or an empty one.
     """
     names = pipeline.list_raw_files(raw)
+    turns.demand_own_folder(raw, out)
     with turns.turn(out, _say_waiting(out)):
         turns.begin(raw, out, params)
     return names

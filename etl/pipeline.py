@@ -33,7 +33,7 @@ from etl.io.engine import engine
 from etl.io.parts import Part, list_raw_files, read_part
 from etl.io.plan import Plan, load_plan, settled_files
 from etl.io.read_folder import all_parts, parts_of_their_own, read_folder
-from etl.io.turns import begin, turn
+from etl.io.turns import begin, demand_own_folder, turn
 from etl.params import EtlParams
 from etl.registry import Gate, known_gates, resolve
 from etl.report import build_report, facts, seen_passes, traffic_of
@@ -99,6 +99,8 @@ def merge(out: Path, params: EtlParams) -> dict[str, Any]:
     """
     del params
     planned = load_plan(out)
+    if not planned.days:
+        raise BadInputError(f"No pass lies between first and last day, and {out} holds no other day.")
     merge_days(out, planned.to_merge)
     with engine(out) as con:
         kept = join_artefact(con, settled_files(out, planned.days), out, MERGED)
@@ -217,6 +219,7 @@ def run(
         on_wait: called once if another run uses ``out`` and this one waits.
     """
     list_raw_files(raw)  # a wrong folder must not leave an output folder behind
+    demand_own_folder(raw, out)
     with turn(out, on_wait):
         begin(raw, out, params)
         return _run(raw, out, params, progress or (lambda step, done, total: None))

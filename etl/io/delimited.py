@@ -113,7 +113,8 @@ def _by_commas_in_names(rows: Sequence[Sequence[str]]) -> Layout | None:
     for number, (row, below) in enumerate(pairwise(rows)):
         known = {field for name in row if (field := field_of(name))}
         found = map_columns(below)
-        if len(known) >= len(FIELDS_8) - len(OPTIONAL) and found and not found[1]:
+        many = len(known) >= len(FIELDS_8) - len(OPTIONAL)
+        if many and len(row) > len(below) and found and not found[1]:
             return Layout(found[0], number + 1, number)
     return None
 

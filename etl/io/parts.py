@@ -26,7 +26,7 @@ from kakou.fields import FIELDS_8
 from kakou.whole_files import draft_of, scratch_folder, write_json
 
 # Raised whenever reading changes, so that parts of an older version are read anew.
-READER_VERSION: Final = 4
+READER_VERSION: Final = 5
 Refused = tuple[str, int | None, str, str]  # sheet, row, reason, text
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from kakou.errors import BadInputError
 
 # Raised whenever merging changes, so that days of an older version are made anew.
-MERGE_VERSION: Final = 1
+MERGE_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

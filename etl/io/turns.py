@@ -38,6 +38,23 @@ def turn(out: Path, on_wait: Callable[[], None] | None = None, *, shared: bool =
         yield
 
 
+def demand_own_folder(raw: Path, out: Path) -> None:
+    """Makes the output folder, which must lie outside the raw one: its artefacts would be read as raw files.
+
+    Raises:
+        BadInputError: it lies in the raw folder, or cannot be made or written to.
+    """
+    if out.resolve().is_relative_to(raw.resolve()):
+        raise BadInputError(f"The output folder {out} lies in the raw folder {raw}; name one outside of it.")
+    try:
+        (out / "steps").mkdir(parents=True, exist_ok=True)
+        (out / "steps" / _LOCK).touch()
+    except OSError as error:
+        raise BadInputError(
+            f"The output folder {out} cannot be written to ({error.strerror}); name another with --out."
+        ) from error
+
+
 def begin(raw: Path, out: Path, params: EtlParams) -> None:
     """Notes what the artefacts of ``out`` are made from now on; call it in a ``turn``."""
     write_json(out / "steps" / _NOTE, {"run": fingerprint(raw, params)})

@@ -70,15 +70,23 @@ def find_layout(first_rows: Sequence[Sequence[str]]) -> Layout | None:
     """Finds the header among the first rows of a table.
 
     What stands above it is no pass; but if a pass stands above it, the table begins without a header. None if
-    there is neither.
+    there is neither, or if names stand above the passes that nobody knows.
     """
     for number, row in enumerate(first_rows[:LINES_ABOVE]):
         found = map_columns(row)
         if found and found[1]:
             return Layout(found[0], number + 1, number)
         if found:
-            return Layout(found[0], 0, None)
+            above = next((one for one in reversed(first_rows[:number]) if any(map(str.strip, one))), None)
+            # Names that nobody knows must not be taken for an order that they may well deny.
+            return None if above and _are_names(above, len(row)) else Layout(found[0], 0, None)
     return None
+
+
+def _are_names(row: Sequence[str], width: int) -> bool:
+    """Whether a row above passes names their columns: a name in each, and no figure in any."""
+    named = [cell for cell in row if cell.strip()]
+    return len(named) >= width - 1 and not any(sign.isdigit() for cell in named for sign in cell)
 
 
 def map_columns(row: Sequence[str]) -> tuple[dict[str, int], bool] | None:

@@ -90,8 +90,9 @@ def impute(columns: Columns, field: str, confidence: float, least_right: float =
             not, the least confidence is raised until they are (one standard error on the safe side).
     """
     value = columns.data[field]
-    known = ~columns.blank[field][value] if columns.rows else np.zeros(0, dtype=bool)
-    missing, had = np.flatnonzero(~known), np.flatnonzero(known)
+    blank = columns.blank[field][value] if columns.rows else np.zeros(0, dtype=bool)
+    # A copy of a row tells nothing new: it would only confirm the row that it was copied from.
+    missing, had = np.flatnonzero(blank), np.flatnonzero(~blank & columns.data["observed"].astype(bool))
     code = np.full(columns.rows, -1, dtype=np.int32)
     sure = np.zeros(columns.rows, dtype=np.float32)
     if len(had) < LEAST_KNOWN:

@@ -35,6 +35,7 @@ _SHAPE: Final = (
 _READ: Final = {
     "plate": "hash(HPHM)",
     "cut": "CAST(contains(HPHM, '*') AS UTINYINT)",
+    "observed": "CAST(ORIGIN = 'observed' AS UTINYINT)",
     "half_day": "CAST(epoch_us(GCSJ) // 7200000000 AS UINTEGER)",
 }
 # Read of the few rows that are near: of the sample, and of those to fill.
@@ -115,7 +116,7 @@ def read_columns(con: DuckDBPyConnection, passes: str) -> Columns:
     """Reads what the model looks at, about 20 bytes a row.
 
     Args:
-        passes: name of a view with the 8 fields and ``RN``, the number of the row: 0, 1, 2 …
+        passes: name of a view with the 8 fields, ``ORIGIN`` and ``RN``, the number of the row: 0, 1, 2 …
     """
     words = {name: _words(con, passes, name) for name in _CODED}
     rows = con.execute(f"SELECT count(*) FROM {passes}").fetchall()[0][0]
@@ -130,7 +131,7 @@ def read_columns(con: DuckDBPyConnection, passes: str) -> Columns:
         )
     coded = {name: f"enum_code(CAST({name} AS impute_{name}))" for name in _CODED}
     data = _fetch(con, f"FROM {passes}", _READ | coded, rows)
-    data["cut"] = data["cut"].astype(bool)
+    data["cut"], data["observed"] = data["cut"].astype(bool), data["observed"].astype(bool)
     to_fill = blank["HPZL"][data["HPZL"]] | blank["CLPPXH"][data["CLPPXH"]]
     step = max(1, rows // SAMPLED_ROWS)
     to_fill[::step] = True

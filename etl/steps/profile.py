@@ -32,12 +32,18 @@ def spelling_stats(passes: DuckDBPyRelation) -> list[SpellingStats]:
     rows = passes.query(
         "passes",
         f"""WITH cells AS (
-            SELECT KKMC, CAST(GCSJ AS DATE) AS day, hour(GCSJ) AS hour, min(XZQHMC) AS district, count(*) AS n
-            FROM passes GROUP BY 1, 2, 3
+            SELECT KKMC, XZQHMC, CAST(GCSJ AS DATE) AS day, hour(GCSJ) AS hour, count(*) AS n
+            FROM passes GROUP BY ALL
+        ),
+        named AS (SELECT KKMC, XZQHMC, sum(n) AS n FROM cells GROUP BY ALL),
+        -- The most frequent one, as the standardising step takes it.
+        districts AS (
+            SELECT KKMC, first(XZQHMC ORDER BY XZQHMC = '', n DESC, XZQHMC) AS district
+            FROM named GROUP BY KKMC
         )
-        SELECT KKMC, min(district), sum(n)::BIGINT, min(day), max(day),
+        SELECT KKMC, any_value(district), sum(n)::BIGINT, min(day), max(day),
             list_sort(list(DISTINCT day)), [{by_hour}]
-        FROM cells GROUP BY KKMC ORDER BY 3 DESC, 1""",
+        FROM cells JOIN districts USING (KKMC) GROUP BY KKMC ORDER BY 3 DESC, 1""",
     ).fetchall()
     return [
         SpellingStats(spelling, district, passes, first, last, tuple(days), tuple(hours))

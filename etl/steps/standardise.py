@@ -29,16 +29,21 @@ def standardise(passes: DuckDBPyRelation, gates: Mapping[str, Gate]) -> DuckDBPy
     # not a CASE: a function of one column is asked once for each word of a dictionary, a CASE for each row.
     codename = _lookup("KKMC", {spelling: gate.kkmc for spelling, gate in gates.items()})
     district = _lookup("KKMC", {spelling: gate.xzqhmc for spelling, gate in gates.items()})
-    bare = "ltrim(HPZL, '''')"
-    plate_type = (
-        f"CASE WHEN length(HPZL) = 2 AND HPZL[1] <> '''' THEN HPZL WHEN {bare} = '' THEN '{MISSING}' "
-        f"WHEN regexp_full_match({bare}, '[0-9]') THEN '0' || {bare} ELSE {bare} END"
-    )
     return passes.query(
         "passes",
         f"SELECT GCXH, CASE WHEN XZQHMC = '' THEN {district} ELSE XZQHMC END AS XZQHMC, "
-        f"{codename} AS KKMC, FXLX, GCSJ, {plate_type} AS HPZL, HPHM, CLPPXH, "
+        f"{codename} AS KKMC, FXLX, GCSJ, {plate_type('HPZL')} AS HPZL, HPHM, CLPPXH, "
         f"{', '.join(ORIGIN_COLUMNS)} FROM passes",
+    )
+
+
+def plate_type(column: str) -> str:
+    """SQL: the code of two digits that ``column`` writes, perhaps with a leading quote or as one digit."""
+    bare = f"ltrim({column}, '''')"
+    return (
+        f"CASE WHEN length({column}) = 2 AND {column}[1] <> '''' THEN {column} "
+        f"WHEN {bare} = '' THEN '{MISSING}' "
+        f"WHEN regexp_full_match({bare}, '[0-9]') THEN '0' || {bare} ELSE {bare} END"
     )
 
 

@@ -16,8 +16,8 @@ HEADER = "GCXH,XZQHMC,KKMC,FXLX,GCSJ,HPZL,HPHM,CLPPXH\n"
 GATE, OTHER = "徐州市丰县鹿梁路K19丰县梁寨检查站市际卡口", "徐州市丰县G518518国道K358马楼公路站省际卡口"
 
 
-def one(gcxh, time, plate="苏C12345", gate=GATE, brand="大众"):
-    return f"{gcxh},丰县,{gate},1,{time},02,{plate},{brand}\n"
+def one(gcxh, time, plate="苏C12345", gate=GATE, brand="大众", kind="02"):
+    return f"{gcxh},丰县,{gate},1,{time},{kind},{plate},{brand}\n"
 
 
 def day(number, count=300, first_id=0, like=None, **more):
@@ -183,3 +183,31 @@ def test_a_file_that_cannot_be_opened_is_set_aside_until_it_can(merged, tmp_path
     rows, counts, _, _ = merged({})
     assert len(rows) == 40 and counts["rejected"] == {}
     assert not list((out / "rejected").glob("b.csv*"))
+
+
+def test_what_one_export_knows_of_a_pass_is_not_lost_to_another_that_does_not(merged):
+    at = "2023-12-01 10:00:00"
+    files = {
+        "a.csv": one("1", at, brand="-", kind="-") + one("2", at, brand="-") + one("3", at) + one("4", at),
+        "b.csv": one("1", at) + one("2", at, kind="-") + one("3", at, brand="丰田") + one("4", at, kind="'2"),
+    }
+    rows, counts, _, out = merged(files)
+    assert {row[0]: row[4] for row in rows} == {
+        "1": "b.csv:2", "2": "a.csv:3", "3": "a.csv:4", "4": "a.csv:5",
+    }  # fmt: skip
+    # 1 and 4 say nothing beyond what stays; of 2 each knows one thing, and of 3 they differ.
+    assert (counts["rows_duplicate"], counts["rejected"]) == (2, {"id_conflict": 2})
+    told = (out / "rejected" / "repeated_ids.jsonl").read_text("utf-8")
+    assert "丰田" in told and [json.loads(one)["kept"] for one in told.splitlines()] == ["a.csv:3", "a.csv:4"]
+
+
+def test_a_range_without_any_day_and_a_wrong_output_folder_are_said(merged, tmp_path):
+    with pytest.raises(BadInputError, match="No pass lies between"):
+        merged({"a.csv": day(1, 5)}, EtlParams(first_day=date(2030, 1, 1)))
+    raw, taken = tmp_path / "raw", tmp_path / "taken"
+    for out in (raw, raw / "out"):
+        with pytest.raises(BadInputError, match="lies in the raw folder"):
+            pipeline.run(raw, out, PARAMS)
+    taken.write_text("a file")
+    with pytest.raises(BadInputError, match="cannot be written to"):
+        pipeline.run(raw, taken, PARAMS)

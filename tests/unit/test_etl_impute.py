@@ -240,3 +240,13 @@ def test_bad_plates_stay_as_they_were_read():
 def test_without_any_known_value_nothing_is_measured():
     _, measured, _ = cleaned([("-", "苏C12345", "-")] * 5)
     assert measured["HPZL"].accuracy is None and measured["HPZL"].coverage is None
+
+
+def test_a_copied_row_is_no_evidence_for_the_row_that_it_was_copied_from():
+    brands = np.random.default_rng(4).choice(["大众牌", "福田牌", "丰田牌", "本田牌"], 400)
+    once = [("02", f"苏C{n:05d}", str(brand)) for n, brand in enumerate(brands)]
+    con = duckdb.connect()
+    passes_table(con, once + once)
+    con.execute("UPDATE passes SET ORIGIN = 'copied' WHERE RN >= 400")
+    _, measured = clean(con, "passes", EtlParams(imputation_confidence=0.9))
+    assert measured["CLPPXH"].coverage < 0.02, "each plate was seen once, and its copy does not confirm it"

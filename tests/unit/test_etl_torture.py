@@ -251,3 +251,16 @@ def test_dates_since_1904(tmp_path):
         book.active.append(cells("1"))
 
     assert str(Read(tmp_path, workbook(fill), "a.xlsx").rows[0][4]) == "2024-01-06 00:03:25"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "GCXH,gate,district,type,GCSJ,dir,HPHM,brand",
+        "流水,地点,区县,类别,何时,去向,车辆,厂家",
+        "a,b,c,d,e,f,g,h",
+    ],
+)
+def test_names_that_nobody_knows_are_not_taken_for_an_order(tmp_path, header):
+    read = Read(tmp_path, header + "\n" + A + B)
+    assert (read.part.problem, read.part.rows) == ("file_unknown_header", 0)

@@ -76,13 +76,16 @@ def _passes(
     good = _written(_typed(table, careful=False), source, whole)
     refused = [known.get(one[0], one) for one in refused_lines(con)] if table.delimited else []
     skipped = [row for row, _, _ in refused]
-    if table.records != good + len(refused):
+    if table.records == good + len(refused):
+        return _renumbered(con, whole, source, skipped) if skipped else whole, refused
+    blanks = blank_lines(table.text, table.above) if table.text else ()
+    skipped = sorted([*skipped, *blanks])
+    # Bad rows, and line breaks inside values, leave lines that blank ones do not explain.
+    if table.records != good + len(refused) + len(blanks):
         con.execute("DROP TABLE IF EXISTS looked_at")
         _typed(table, careful=True).create("looked_at")
         _forget_rejects(con)
         _written(con.table("looked_at"), source, whole)
-        blanks = blank_lines(table.text, table.above) if table.text else ()
-        skipped = sorted([*skipped, *blanks])
         refused = [*refused, *_bad_rows(con.table("looked_at"), skipped)]
         con.execute("DROP TABLE looked_at")
     return _renumbered(con, whole, source, skipped) if skipped else whole, refused

@@ -177,7 +177,7 @@ def test_equal_ids_in_two_files_are_kept_once_and_the_first_wins(raw, tmp_path):
     assert [(row["GCXH"], row["CLPPXH"]) for row in rows_of(tmp_path / "out", "merged_data")] == [
         ("2", "B"), ("1", "A"),
     ]  # fmt: skip
-    assert (report["rows_read"], report["rows_kept"], report["rows_duplicate"]) == (3, 2, 1)
+    assert (report["rows_read"], report["rows_kept"], report["rejected"]) == (3, 2, {"id_conflict": 1})
 
 
 def test_days_are_replicated_only_on_request_and_marked(raw, tmp_path):

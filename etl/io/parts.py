@@ -27,6 +27,8 @@ from kakou.whole_files import draft_of, scratch_folder, write_json
 
 # Raised whenever reading changes, so that parts of an older version are read anew.
 READER_VERSION: Final = 5
+# In each output folder; a run holds it as its lock.
+OUTPUT_MARK: Final = "steps/.lock"
 Refused = tuple[str, int | None, str, str]  # sheet, row, reason, text
 
 
@@ -74,17 +76,21 @@ class Part:
 
 
 def list_raw_files(raw: Path) -> list[str]:
-    """Relative names of the tables below ``raw``, sorted.
+    """Relative names of the tables below ``raw``, sorted; those in an output folder of ours are none.
 
     Raises:
         RawFolderError: no such folder, or it holds no table.
     """
     if not raw.is_dir():
         raise RawFolderError(f"Raw folder {raw} does not exist; name another with --raw or RAW=.")
+    outputs = {mark.parents[1] for mark in raw.rglob(OUTPUT_MARK)} - {raw}
     names = sorted(
         path.relative_to(raw).as_posix()
         for path in raw.rglob("*")
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith((".", "~$"))
+        if path.is_file()
+        and path.suffix.lower() in SUFFIXES
+        and not path.name.startswith((".", "~$"))
+        and not outputs.intersection(path.parents)
     )
     if not names:
         raise RawFolderError(f"Raw folder {raw} holds no CSV or XLSX file; name another with --raw or RAW=.")

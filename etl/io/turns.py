@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from etl.io.parts import list_raw_files
+from etl.io.parts import OUTPUT_MARK, list_raw_files
 from etl.params import EtlParams
 from kakou.errors import BadInputError
 from kakou.process_lock import one_after_another
 from kakou.whole_files import remove_abandoned, write_json
 
-_LOCK, _NOTE = ".lock", "run.json"
+_NOTE = "run.json"
 
 
 @contextmanager
@@ -32,23 +32,23 @@ def turn(out: Path, on_wait: Callable[[], None] | None = None, *, shared: bool =
         on_wait: called once if it has to wait.
         shared: for steps that many workers do side by side, each for files or days of its own.
     """
-    with one_after_another(out / "steps" / _LOCK, on_wait, shared=shared):
+    with one_after_another(out / OUTPUT_MARK, on_wait, shared=shared):
         for folder in (out, *(path for path in out.iterdir() if path.is_dir())):
             remove_abandoned(folder)
         yield
 
 
 def demand_own_folder(raw: Path, out: Path) -> None:
-    """Makes the output folder, which must lie outside the raw one: its artefacts would be read as raw files.
+    """Makes the output folder. It may lie in the raw one, as artefacts are no raw files, but not be it.
 
     Raises:
-        BadInputError: it lies in the raw folder, or cannot be made or written to.
+        BadInputError: it is the raw folder, or cannot be made or written to.
     """
-    if out.resolve().is_relative_to(raw.resolve()):
-        raise BadInputError(f"The output folder {out} lies in the raw folder {raw}; name one outside of it.")
+    if out.resolve() == raw.resolve():
+        raise BadInputError(f"The output folder {out} is the raw folder; name another with --out.")
     try:
         (out / "steps").mkdir(parents=True, exist_ok=True)
-        (out / "steps" / _LOCK).touch()
+        (out / OUTPUT_MARK).touch()
     except OSError as error:
         raise BadInputError(
             f"The output folder {out} cannot be written to ({error.strerror}); name another with --out."

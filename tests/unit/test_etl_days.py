@@ -205,9 +205,10 @@ def test_a_range_without_any_day_and_a_wrong_output_folder_are_said(merged, tmp_
     with pytest.raises(BadInputError, match="No pass lies between"):
         merged({"a.csv": day(1, 5)}, EtlParams(first_day=date(2030, 1, 1)))
     raw, taken = tmp_path / "raw", tmp_path / "taken"
-    for out in (raw, raw / "out"):
-        with pytest.raises(BadInputError, match="lies in the raw folder"):
-            pipeline.run(raw, out, PARAMS)
+    with pytest.raises(BadInputError, match="is the raw folder"):
+        pipeline.run(raw, raw, PARAMS)
+    reports = [pipeline.run(raw, raw / "out", PARAMS) for _ in range(2)]
+    assert reports[0] == reports[1] and reports[0]["rows_read"] == 5, "artefacts are no raw files"
     taken.write_text("a file")
     with pytest.raises(BadInputError, match="cannot be written to"):
         pipeline.run(raw, taken, PARAMS)

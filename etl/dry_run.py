@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from etl.io.days import byte_copies
 from etl.io.parts import Part, list_raw_files, load_part, read_part
 from etl.params import EtlParams
 
@@ -28,14 +29,10 @@ def what_would_run(raw: Path, out: Path, params: EtlParams) -> dict[str, Any]:
         RawFolderError: no raw folder, or an empty one.
     """
     found = list(_parts(raw, out))
-    originals: dict[str, Part] = {}
-    copies = {
-        part.name: original.name
-        for part, _ in found
-        if (original := originals.setdefault(part.sha256, part)) is not part
-    }
+    copies = byte_copies([part for part, _ in found])
+    originals = [part for part, _ in found if part.name not in copies]
     days: Counter[str] = Counter()
-    for table in (table for part in originals.values() for table in part.tables):
+    for table in (table for part in originals for table in part.tables):
         days.update({day: note.rows for day, note in table.days.items()})
     first, last = str(params.first_day or ""), str(params.last_day or "9999")
     return {
@@ -43,8 +40,8 @@ def what_would_run(raw: Path, out: Path, params: EtlParams) -> dict[str, Any]:
         "read_before": [part.name for part, known in found if known],
         "copies": copies,
         "unreadable": {part.name: part.problem for part, _ in found if part.problem},
-        "rows": sum(part.rows for part in originals.values()),
-        "rejected": sum(sum(part.rejected.values()) for part in originals.values()),
+        "rows": sum(part.rows for part in originals),
+        "rejected": sum(sum(part.rejected.values()) for part in originals),
         "days": {day: days[day] for day in sorted(days) if first <= day <= last},
         "days_left_alone": {day: days[day] for day in sorted(days) if not first <= day <= last},
     }

@@ -173,13 +173,18 @@ def blank_lines(path: Path, above: int) -> tuple[int, ...]:
     return tuple(blanks)
 
 
+def forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
+    """Removes what the engine noted of lines that it refused, so that it does not count for the next text."""
+    con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+
+
 def refused_lines(con: duckdb.DuckDBPyConnection) -> list[Refused]:
     """The lines of the table just read that have another number of columns or broken quotes: row, reason,
     text."""
     rows = con.execute(
         "SELECT line, min(error_type), any_value(csv_line) FROM reject_errors GROUP BY line ORDER BY line"
     ).fetchall()
-    con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+    forget_rejects(con)
     kinds = {"MISSING COLUMNS": "column_count", "TOO MANY COLUMNS": "column_count"}
     return [
         (line, kinds.get(str(kind), "bad_quotes"), (text or "").strip("\r\n")) for line, kind, text in rows

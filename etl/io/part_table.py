@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import duckdb
 
-from etl.io.delimited import blank_lines, mended, refused_lines
+from etl.io.delimited import blank_lines, forget_rejects, mended, refused_lines
 from etl.io.engine import PARQUET
 from etl.io.raw_table import RawTable, Refused, UnreadableFileError
 from etl.steps.normalise import normalise
@@ -62,7 +62,7 @@ def write_table(
             raise UnreadableFileError("file_unreadable", str(error).splitlines()[0]) from error
         over_lines = True
     if table.delimited and over_lines:
-        _forget_rejects(con)
+        forget_rejects(con)
         whole, refused = _passes(con, mended(con, table), source, scratch)
     return _by_day(con, whole, stem), [one for one in refused if one[2].strip(_HOLDS_NOTHING)]
 
@@ -75,16 +75,15 @@ def _passes(
     known = {row: (row, reason, text) for row, reason, text in table.refused}
     good = _written(_typed(table, careful=False), source, whole)
     refused = [known.get(one[0], one) for one in refused_lines(con)] if table.delimited else []
-    skipped = [row for row, _, _ in refused]
-    if table.records == good + len(refused):
-        return _renumbered(con, whole, source, skipped) if skipped else whole, refused
-    blanks = blank_lines(table.text, table.above) if table.text else ()
-    skipped = sorted([*skipped, *blanks])
+    blanks: tuple[int, ...] = ()
+    if table.text and table.records != good + len(refused):
+        blanks = blank_lines(table.text, table.above)
+    skipped = sorted([*(row for row, _, _ in refused), *blanks])
     # Bad rows, and line breaks inside values, leave lines that blank ones do not explain.
     if table.records != good + len(refused) + len(blanks):
         con.execute("DROP TABLE IF EXISTS looked_at")
         _typed(table, careful=True).create("looked_at")
-        _forget_rejects(con)
+        forget_rejects(con)
         _written(con.table("looked_at"), source, whole)
         refused = [*refused, *_bad_rows(con.table("looked_at"), skipped)]
         con.execute("DROP TABLE looked_at")
@@ -120,10 +119,6 @@ def _bad_rows(typed: duckdb.DuckDBPyRelation, skipped: Sequence[int]) -> list[Re
     ).fetchall()
     since, shifts = zip(*[(0, 0), *_shifts(skipped)], strict=True)
     return [(row + shifts[bisect_right(since, row) - 1], reason, text) for row, reason, text in bad]
-
-
-def _forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
 
 
 def _shifts(skipped: Sequence[int]) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import duckdb
 
+from etl.io.delimited import forget_rejects
 from etl.io.engine import engine
 from etl.io.part_table import DayNote, write_table
 from etl.io.tables import SUFFIXES, UnreadableFileError, open_tables
@@ -195,7 +196,7 @@ def _read(path: Path, name: str, out: Path, digest: str, given: duckdb.DuckDBPyC
     own = nullcontext(given) if given else reader(out)
     with own as con, scratch_folder(parts, stem.name) as scratch:
         # What a file that could not be read left behind in the engine must not count for this one.
-        con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+        forget_rejects(con)
         try:
             for number, table in enumerate(open_tables(con, path, scratch / "utf8")):
                 sheet = f"#{number + 1}" if number else ""

@@ -37,6 +37,11 @@ NODE_COLUMNS = {
         "committed_at",
     ),
     "duplicate_records": ("kafka_partition", "kafka_offset", "id", "batch_id", "reason"),
+    "rejected_records": (
+        "kafka_partition", "kafka_offset", "reason", "batch_id", "rejected_at", "settled", "settled_at",
+        "settled_partition", "settled_offset",
+    ),
+    "closed_days": ("day", "closed_at"),
 }  # fmt: skip
 
 

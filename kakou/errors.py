@@ -33,6 +33,10 @@ class StorageError(KakouError):
     """A database, Redis or the broker refuses or is away. Retried with a cap; then the job stops loudly."""
 
 
+class SchemaError(StorageError):
+    """A node's tables are older or newer than this code. The operator runs what the message names."""
+
+
 class DiskFullError(KakouError):
     """No room is left where the message says. The operator frees room and runs the command again."""
 

@@ -9,9 +9,12 @@ import sys
 import structlog
 import uvicorn
 
-from kakou.errors import KakouError, PortTakenError
+from kakou.errors import KakouError, PortTakenError, SchemaError, StorageError
 from kakou.settings import Settings, load_settings
 from serving.app import create_app
+from sql.migrate import demand_newest
+
+_LOG = structlog.get_logger("kakou.api")
 
 
 def main() -> None:
@@ -19,9 +22,10 @@ def main() -> None:
     try:
         settings = load_settings()
         listener = _listen(settings)
+        _log_as_json(settings.log_level)
+        _compare_schema(settings)
     except KakouError as error:
         sys.exit(f"kakou: {error}")
-    _log_as_json(settings.log_level)
     config = uvicorn.Config(
         create_app(settings),
         access_log=False,  # the envelope logs what is slow or failed, without query texts
@@ -33,6 +37,20 @@ def main() -> None:
         backlog=512,
     )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _compare_schema(settings: Settings) -> None:
+    """Refuses tables of another version. A node that is away is no reason to stay away too: `/ready` says so.
+
+    Raises:
+        SchemaError: a node is older or newer than this code.
+    """
+    try:
+        demand_newest(settings)
+    except SchemaError:
+        raise
+    except StorageError as error:
+        _LOG.warning("schema not compared", why=str(error))
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from kakou.connections import NODE_DATABASE, connect, database_url
-from kakou.errors import StorageError
+from kakou.errors import SchemaError, StorageError
 from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.topology import Topology, load_topology
@@ -32,7 +32,10 @@ WRITER_RIGHTS: Final = "SELECT, INSERT, UPDATE, DELETE"
 # The endpoint's links are the writer's; for a lookup of many keys Spider fills a temporary table on the node.
 LINK_RIGHTS: Final = f"{WRITER_RIGHTS}, CREATE TEMPORARY TABLES"
 # Who may read passes need not read password hashes or who looked at what.
-NOT_FOR_READER: Final = frozenset({"users", "audit", "alembic_version"})
+NOT_FOR_READER: Final = frozenset({"users", "audit"})
+ASK_SECONDS: Final = 3
+# Database or table missing, or not granted to the reader yet: no `kakou up` of this code has been here.
+_NOT_MIGRATED: Final = frozenset({1044, 1049, 1142, 1146})
 
 _ALEMBIC: Final = threading.Lock()  # alembic keeps the running migration in a global of the process
 
@@ -73,14 +76,63 @@ def newest() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def demand_newest(settings: Settings) -> None:
+    """Compares each node's revision with the newest that the code knows; one query per node, as the reader.
+
+    Whoever writes or deletes calls it when it starts: better one sentence now than a statement that fails
+    half way through the night.
+
+    Raises:
+        SchemaError: a node is older or newer than the code; the message names each and what to run.
+        StorageError: a node is away, so nobody knows.
+    """
+    scripts = ScriptDirectory.from_config(_config())
+    wanted = scripts.get_current_head()
+    found = {node.name: _head(settings, node.name) for node in load_topology(settings.topology_dir).nodes}
+    if set(found.values()) == {wanted}:
+        return
+    known = {script.revision for script in scripts.walk_revisions()}
+    newer = sorted(node for node, revision in found.items() if revision not in known | {None})
+    mend = (
+        f"{' and '.join(newer)} {'is' if len(newer) == 1 else 'are'} newer than this code: "
+        "update the code and run `make install`; a node never goes back."
+        if newer
+        else "Run `kakou up`, which brings every node to the newest schema."
+    )
+    raise SchemaError(f"This code needs schema {wanted}, but {_listed(found)}. {mend}")
+
+
+def _head(settings: Settings, node: str) -> str | None:
+    """The revision of one node; None where no migration of this code ran."""
+    try:
+        server = connect(
+            settings, node, "kakou_reader", connect_timeout=ASK_SECONDS, read_timeout=ASK_SECONDS
+        )
+        with server, server.cursor() as cursor:
+            cursor.execute("SELECT version_num FROM alembic_version")
+            row = cursor.fetchone()
+            return None if row is None else str(row[0])
+    except pymysql.MySQLError as error:
+        if error.args[0] in _NOT_MIGRATED:
+            return None
+        raise StorageError(
+            f"{node} (port {settings.port(node)}) could not be asked for its schema: {error.args[-1]}. "
+            "See `kakou status`."
+        ) from error
+
+
 def _one_head(found: dict[str, str | None]) -> str:
     revisions = set(found.values())
     if len(revisions) != 1 or None in revisions:
-        listed = ", ".join(f"{name} at {revision or 'nothing'}" for name, revision in sorted(found.items()))
         raise StorageError(
-            f"The nodes differ in their schema: {listed}. Run `kakou up` again until all are at {newest()}."
+            f"The nodes differ in their schema: {_listed(found)}. "
+            f"Run `kakou up` again until all are at {newest()}."
         )
     return str(revisions.pop())
+
+
+def _listed(found: dict[str, str | None]) -> str:
+    return ", ".join(f"{name} at {revision or 'nothing'}" for name, revision in sorted(found.items()))
 
 
 def _config() -> Config:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 
 import pymysql
 import pytest
 from pass_rows import ask
 
 from kakou.connections import connect, node_names
-from kakou.errors import StorageError
+from kakou.errors import SchemaError, StorageError
 from kakou.settings import Settings
+from kakou.stack.environment import child_environment
 from kakou.topology import load_topology
-from sql.migrate import heads, migrate, newest
+from serving.__main__ import _compare_schema
+from sql.migrate import demand_newest, heads, migrate, newest
 
 pytestmark = pytest.mark.integration
 
@@ -80,6 +85,81 @@ def test_a_node_that_is_away_is_named(stack: Settings) -> None:
     away = stack.model_copy(update={"port_offset": stack.port_offset + 7})
     with pytest.raises(StorageError, match=rf"dn1 \(port {away.port('dn1')}\)"):
         migrate(away)
+
+
+@pytest.fixture
+def heads_to_break(stack: Settings) -> Iterator[Settings]:
+    yield stack
+    for node in node_names(stack):
+        put_head(stack, node, newest())
+
+
+def put_head(settings: Settings, node: str, revision: str | None) -> None:
+    with connect(settings, node, "root", autocommit=True) as server, server.cursor() as cursor:
+        cursor.execute("DELETE FROM alembic_version")
+        if revision:
+            cursor.execute("INSERT INTO alembic_version VALUES (%s)", (revision,))
+
+
+def test_equal_heads_are_let_through(stack: Settings) -> None:
+    demand_newest(stack)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("0001", "0001", "dn1 at 0001, dn2 at 0001. Run `kakou up`"),
+        ("newest", "0001", "dn1 at {newest}, dn2 at 0001. Run `kakou up`"),
+        (None, "newest", "dn1 at nothing, dn2 at {newest}. Run `kakou up`"),
+        ("newest", "9999", "dn1 at {newest}, dn2 at 9999. dn2 is newer than this code: update the code"),
+        ("9999", "9999", "dn1 at 9999, dn2 at 9999. dn1 and dn2 are newer than this code"),
+        ("0001", "9999", "dn1 at 0001, dn2 at 9999. dn2 is newer than this code"),
+    ],
+)
+def test_other_heads_are_named_with_what_to_run(
+    heads_to_break: Settings, first: str | None, second: str | None, words: str
+) -> None:
+    for node, head in zip(node_names(heads_to_break), (first, second), strict=True):
+        put_head(heads_to_break, node, newest() if head == "newest" else head)
+    with pytest.raises(SchemaError) as refused:
+        demand_newest(heads_to_break)
+    assert f"needs schema {newest()}, but {words.format(newest=newest())}" in str(refused.value)
+
+
+def test_a_node_that_was_never_migrated_is_no_traceback(heads_to_break: Settings) -> None:
+    node = node_names(heads_to_break)[0]
+    with connect(heads_to_break, node, "root", autocommit=True) as server, server.cursor() as cursor:
+        cursor.execute("RENAME TABLE alembic_version TO put_away")
+        try:
+            with pytest.raises(SchemaError, match="dn1 at nothing"):
+                demand_newest(heads_to_break)
+        finally:
+            cursor.execute("RENAME TABLE put_away TO alembic_version")
+
+
+def test_a_node_that_is_away_is_no_schema_that_differs(stack: Settings) -> None:
+    away = stack.model_copy(update={"port_offset": stack.port_offset + 7})
+    with pytest.raises(StorageError, match=rf"dn1 \(port {away.port('dn1')}\)") as refused:
+        demand_newest(away)
+    assert not isinstance(refused.value, SchemaError)
+
+
+def test_the_api_starts_though_a_node_is_away(stack: Settings) -> None:
+    _compare_schema(stack.model_copy(update={"port_offset": stack.port_offset + 7}))
+
+
+def test_the_api_refuses_another_schema_in_one_sentence(heads_to_break: Settings) -> None:
+    put_head(heads_to_break, "dn2", "9999")
+    # Its own process, as the refusal is at the process's door; the port is free, the session runs no API.
+    ended = subprocess.run(
+        [sys.executable, "-m", "serving"],
+        env=child_environment(heads_to_break),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("kakou: This code needs schema") and "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("server", ["dn1", "dn2", "endpoint"])

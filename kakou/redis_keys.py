@@ -23,6 +23,13 @@ STREAM_PROGRESS: Final = "kakou:stream:progress"
 ``stored``, ``duplicates``, ``rejected`` (totals of this query), ``offsets`` (JSON: partition to the next
 offset to read), ``at`` (time with offset), ``seconds`` (what the last batch took)."""
 
+STREAM_QUERY_PREFIX: Final = "kakou:stream:query:"
+"""``kakou:stream:query:ingest`` and ``…:detection``: hash, written by the stream after each batch from
+Spark's own events: ``batch``, ``records`` and ``seconds`` of the last batch, ``offsets`` (JSON: partition to
+the next offset to read), ``lag`` (records of the topic not yet read), ``lag_by_partition`` (JSON),
+``handled_per_second`` (while it works), ``arriving_per_second``, ``catch_up_seconds`` (empty while the
+backlog does not shrink), ``at``."""
+
 DETECTION_COUNTS: Final = "kakou:detection:counts"
 """Hash, written by the stream after each detection batch: ``query`` and ``batch`` (last one counted), totals
 of this query ``passes``, ``withheld``, ``late``, ``future``, ``duplicates``, ``crowded``,

@@ -4,39 +4,33 @@ as repeated."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import polars as pl
 import structlog
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from kakou import redis_keys
 from kakou.detection.times import now_stamp, utc_now
 from kakou.fields import COLUMNS_12
 from kakou.settings import Settings
-from spark_jobs.parse import with_fields
+from spark_jobs.offset_log import OffsetLog
 from spark_jobs.sinks.counters import Counter
-from spark_jobs.sinks.nodes import Batch, Nodes
+from spark_jobs.sinks.fates import Batch
+from spark_jobs.sinks.nodes import Nodes, NodesBatch
 from spark_jobs.sinks.patience import patiently
 from spark_jobs.sinks.rejected import RejectedTopic
 from spark_jobs.sinks.sorting import ID_CONFLICT, PLACE, Sorted, sort_out
-from spark_jobs.sinks.through_endpoint import Endpoint
+from spark_jobs.sinks.through_endpoint import Endpoint, EndpointBatch
+from spark_jobs.slices import Slices
 from sql.gates import ensure_gates
 
 _LOG = structlog.get_logger("kakou.stream")
 QUERY: Final = "ingest"
 _GOOD: Final = (*PLACE, *COLUMNS_12)
-_REJECTED: Final = (*PLACE, "value", "reason")
-
-
-def parsed(records: DataFrame) -> DataFrame:
-    """Kafka records as place, reason and fields; the bytes only of those that are rejected."""
-    value = F.when(F.col("reason").isNotNull(), F.col("value")).alias("value")
-    return with_fields(records.select("partition", "offset", "value")).select(
-        "partition", "offset", "reason", value, *COLUMNS_12
-    )
+_REJECTED: Final = (*PLACE, "value", "size", "reason")
+_NOTHING: Final = {"stored": 0, "duplicates": 0, "rejected": 0}
 
 
 class Ingest:
@@ -46,11 +40,13 @@ class Ingest:
         settings: stores, route and retry cap.
         query: names this query in ``batch_ledger``; asked for with each batch, as only a started query has
             an id.
+        offsets: tells what a batch spans.
     """
 
-    def __init__(self, settings: Settings, query: Callable[[], str]) -> None:
+    def __init__(self, settings: Settings, query: Callable[[], str], offsets: OffsetLog) -> None:
         self._settings = settings
         self._query = query
+        self._offsets = offsets
         self._store: Nodes | Endpoint = (
             Nodes(settings) if settings.ingest_route == "shards" else Endpoint(settings)
         )
@@ -58,14 +54,16 @@ class Ingest:
         self._counter = Counter(settings, redis_keys.STREAM_PROGRESS)
         self._gates: set[str] = set()
 
-    def __call__(self, records: DataFrame, number: int) -> None:
-        """Takes one micro-batch; raises ``StorageError`` when a store stays away."""
+    def __call__(self, rows: DataFrame, number: int) -> None:
+        """Takes one micro-batch of ``slices.parsed``; raises ``StorageError`` when a store stays away."""
         began = time.monotonic()
-        rows = pl.DataFrame(pl.from_arrow(records.toArrow()))
-        if rows.is_empty():
+        span = self._offsets.span(number)
+        if not span.size:
             return
-        batch = _name(rows, self._query(), number)
-        counts = patiently(self._settings, "Storing a batch", _Once(self, batch, rows))
+        batch = Batch(self._query(), number, span.start, span.end)
+        counts = patiently(
+            self._settings, "Storing a batch", _Once(self, batch, Slices(self._settings, rows, span))
+        )
         seconds = time.monotonic() - began
         patiently(
             self._settings,
@@ -80,23 +78,39 @@ class Ingest:
         self._topic.close()
         self._counter.close()
 
-    def take(self, batch: Batch, rows: pl.DataFrame, sent: set[tuple[int, int]]) -> dict[str, int]:
+    def take(
+        self, batch: Batch, slices: Iterable[pl.DataFrame], sent: set[tuple[int, int]]
+    ) -> dict[str, int]:
         """One try at a batch.
 
         Args:
+            slices: its rows, in the order (partition, offset) from slice to slice.
             sent: places of rejected records that an earlier try has sent; grows.
         """
+        totals = dict(_NOTHING)
+        with self._store.begin(batch) as writing:
+            if writing.done:
+                # Only the progress was lost; what the batch held was counted at the nodes.
+                return totals
+            for rows in slices:
+                parts, rejected = self._take_slice(writing, rows, sent)
+                totals["stored"] += len(parts.fresh) + len(parts.own)
+                totals["duplicates"] += len(parts.duplicates)
+                totals["rejected"] += len(rejected)
+            writing.commit()
+        return totals
+
+    def _take_slice(
+        self, writing: NodesBatch | EndpointBatch, rows: pl.DataFrame, sent: set[tuple[int, int]]
+    ) -> tuple[Sorted, pl.DataFrame]:
         good = rows.filter(pl.col("reason").is_null()).select(_GOOD)
         bad = rows.filter(pl.col("reason").is_not_null()).select(_REJECTED)
-        if self._store.has(batch):
-            # Only the progress was lost; what the batch held was counted at the nodes.
-            return {"stored": 0, "duplicates": 0, "rejected": 0}
-        parts = sort_out(good, self._store.stored_under(good["gcxh"].unique().to_list()))
-        rejected = pl.concat([bad, _as_rejected(parts.conflicts)])
+        parts = sort_out(good, writing.stored_under(good["gcxh"].unique().to_list()))
+        rejected = pl.concat([bad, _as_rejected(parts.conflicts)], how="vertical_relaxed")
         self._send(rejected, sent)
         self._know_gates(parts.fresh)
-        self._store.write(batch, parts, len(rejected))
-        return _counts(parts, rejected)
+        writing.add(parts, rejected)
+        return parts, rejected
 
     def _send(self, rejected: pl.DataFrame, sent: set[tuple[int, int]]) -> None:
         places = [place not in sent for place in rejected.select(PLACE).iter_rows()]
@@ -121,36 +135,21 @@ class Ingest:
 class _Once:
     """A batch with what its earlier tries have done."""
 
-    def __init__(self, ingest: Ingest, batch: Batch, rows: pl.DataFrame) -> None:
-        self._call = (ingest, batch, rows)
+    def __init__(self, ingest: Ingest, batch: Batch, slices: Slices) -> None:
+        self._call = (ingest, batch, slices)
         self._sent: set[tuple[int, int]] = set()
 
     def __call__(self) -> dict[str, int]:
-        ingest, batch, rows = self._call
-        return ingest.take(batch, rows, self._sent)
-
-
-def _name(rows: pl.DataFrame, query: str, number: int) -> Batch:
-    spans = rows.group_by("partition").agg(
-        pl.col("offset").min().alias("start"), (pl.col("offset").max() + 1).alias("end")
-    )
-    start: dict[int, int] = dict(spans.select("partition", "start").iter_rows())
-    end: dict[int, int] = dict(spans.select("partition", "end").iter_rows())
-    return Batch(query, number, start, end)
+        ingest, batch, slices = self._call
+        return ingest.take(batch, slices, self._sent)
 
 
 def _as_rejected(conflicts: pl.DataFrame) -> pl.DataFrame:
     """A record that was understood is its fields by TAB, byte for byte."""
+    value = pl.concat_str(COLUMNS_12, separator="\t").cast(pl.Binary)
     return conflicts.select(
         *PLACE,
-        pl.concat_str(COLUMNS_12, separator="\t").cast(pl.Binary).alias("value"),
+        value.alias("value"),
+        value.bin.size().cast(pl.Int32).alias("size"),
         pl.lit(ID_CONFLICT).alias("reason"),
     )
-
-
-def _counts(parts: Sorted, rejected: pl.DataFrame) -> dict[str, Any]:
-    return {
-        "stored": len(parts.fresh) + len(parts.own),
-        "duplicates": len(parts.duplicates),
-        "rejected": len(rejected),
-    }

@@ -28,8 +28,12 @@ from kakou.errors import KakouError
 from kakou.settings import Settings, load_settings
 from spark_jobs import detect, ingest
 from spark_jobs.checkpoint import checkpoint_of, query_id
+from spark_jobs.offset_log import OffsetLog
+from spark_jobs.progress import ProgressListener
 from spark_jobs.session import build_session
 from spark_jobs.sinks.patience import STOPPING
+from spark_jobs.slices import parsed
+from sql.migrate import demand_newest
 
 _LOG = structlog.get_logger("kakou.stream")
 # As soon as there is something, but no oftener: a batch has a fixed cost, and two cores are shared with all
@@ -42,22 +46,31 @@ _PROPERTIES: Final = {
 }
 _LEDGER_FORMAT: Final = 1
 _GRACE_S: Final = 20
+# What Spark and Kafka say when offsets that were to be read are gone.
+_RECORDS_GONE: Final = re.compile(r"DATA_LOSS|OffsetOutOfRange|data may have been lost|failOnDataLoss")
 _PYTHON_ERROR: Final = re.compile(r"(?!org\.|java\.|py4j\.Py4J)[\w.]+(Error|Exception): ")
 
 
 def run(settings: Settings, stop: threading.Event) -> int:
     """Runs both queries until one fails or ``stop`` is set; returns the exit code."""
+    demand_newest(settings)
     formats = {"state": STATE_FORMAT, "buckets": settings.detection_buckets}
     ingest_folder = checkpoint_of(settings, ingest.QUERY, {"ledger": _LEDGER_FORMAT})
     detection_folder = checkpoint_of(settings, detect.QUERY, formats)
     spark = build_session(settings, "stream", extra=_PROPERTIES)
+    listener = ProgressListener(settings)
+    spark.streams.addListener(listener)
     alerts = detect.Alerts(settings, partial(query_id, detection_folder))
-    store = ingest.Ingest(settings, lambda: f"{ingest.QUERY}-{query_id(ingest_folder)}")
+    store = ingest.Ingest(
+        settings,
+        lambda: f"{ingest.QUERY}-{query_id(ingest_folder)}",
+        OffsetLog(ingest_folder, settings.topic),
+    )
     try:
         alerts.refill()
         source = read_topic(spark, settings)
         queries = [
-            _start(spark, ingest.parsed(source), ingest.QUERY, str(ingest_folder), store),
+            _start(spark, parsed(source), ingest.QUERY, str(ingest_folder), store),
             _start(spark, detect.detected(source, settings), detect.QUERY, str(detection_folder), alerts),
         ]
         _LOG.info("started", queries=[query.name for query in queries])
@@ -65,6 +78,7 @@ def run(settings: Settings, stop: threading.Event) -> int:
     finally:
         store.close()
         alerts.close()
+        listener.close()
         if not stop.is_set():
             spark.stop()
 
@@ -123,6 +137,12 @@ def _stop(queries: list[StreamingQuery]) -> None:
 
 def _reason(query: StreamingQuery) -> str:
     error = query.exception()
+    if _RECORDS_GONE.search(str(error)):
+        return (
+            "Kafka no longer holds records that this query has not read, and none is left out in silence. "
+            "`kakou ledger check` tells what was handled. To go on with what Kafka still holds, remove "
+            f"the checkpoint {query.name} under KAKOU_VAR/checkpoint; nothing is stored twice."
+        )
     lines = [line.strip() for line in str(error or "it was stopped").splitlines() if line.strip()]
     # A Python error inside a batch comes back as a whole traceback; its last line says what happened.
     ours = [line for line in lines if _PYTHON_ERROR.match(line)]

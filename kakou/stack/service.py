@@ -31,6 +31,7 @@ class Service:
         ready_s: longest time from start to the first answer.
         start_s: how long it must run to count as started, for the supervisor.
         stop_s: how long it may take to stop before it is killed.
+        stop_group: whether its children are asked to stop too; not where it needs them to end in order.
     """
 
     name: str
@@ -44,3 +45,4 @@ class Service:
     start_s: int = 2
     stop_s: int = 20
     stop_signal: str = "TERM"
+    stop_group: bool = True

@@ -219,7 +219,7 @@ def _program(settings: Settings, service: Service) -> dict[str, object]:
         "startretries": 3,
         "stopsignal": service.stop_signal,
         "stopwaitsecs": service.stop_s,
-        "stopasgroup": "true",
+        "stopasgroup": "true" if service.stop_group else "false",
         "killasgroup": "true",
         "redirect_stderr": "true",
         "stdout_logfile": _quoted(str(log_file(settings, service.name))),  # expanded twice

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import polars as pl
 import pymysql
@@ -16,8 +15,9 @@ from kakou.connections import connect
 from kakou.errors import StorageError
 from kakou.settings import Settings
 from kakou.topology import Topology, load_topology
+from spark_jobs.sinks.fates import Batch, add_batch, add_duplicates, add_rejected, is_written, open_flow
 from spark_jobs.sinks.rows import FLOW_KEY, LOAD, as_csv, flow_of, stored_under
-from spark_jobs.sinks.sorting import DUPLICATE, Sorted
+from spark_jobs.sinks.sorting import Sorted
 
 _ANSWER_S: Final = 60
 ADD_FLOW: Final = (
@@ -25,92 +25,39 @@ ADD_FLOW: Final = (
     "VALUES (%s, %s, %s, %s, %s, %s) "
     "ON DUPLICATE KEY UPDATE n = n + VALUES(n)"
 )
-ADD_DUPLICATE: Final = (
-    "INSERT IGNORE INTO duplicate_records (kafka_partition, kafka_offset, id, batch_id, reason) "
-    "VALUES (%s, %s, %s, %s, %s)"
-)
-ADD_BATCH: Final = (
-    "INSERT INTO batch_ledger "
-    "(query, batch_id, offsets_start, offsets_end, stored, duplicates, rejected, committed_at) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, NOW(3))"
-)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A micro-batch by name: query, number, and the offsets that it spans (end is exclusive)."""
-
-    query: str
-    number: int
-    start: Mapping[int, int]
-    end: Mapping[int, int]
-
-    @property
-    def offsets(self) -> tuple[str, str]:
-        """Start and end as JSON."""
-        return _offsets(self.start), _offsets(self.end)
+Answer = TypeVar("Answer")
 
 
 class Nodes:
     """The data nodes as one sink.
 
-    Flush contract: ``write`` returns when every node has committed its part of the batch in one local
-    transaction with one row of ``batch_ledger``. Called again with the same batch, it skips the nodes that
-    have that row.
+    Flush contract: within ``begin`` each node has one local transaction, which holds rows, fates and one row
+    of ``batch_ledger``; ``commit`` returns when every node has committed. A batch that comes again skips the
+    nodes that have its row.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topology: Topology = load_topology(settings.topology_dir)
-        self._pool = ThreadPoolExecutor(len(self._topology.nodes), thread_name_prefix="node")
+        self._names = [node.name for node in self._topology.nodes]
+        self._pool = ThreadPoolExecutor(len(self._names), thread_name_prefix="node")
         # A name costs a hash in Python; the same few gates come again and again.
         self._locate = lru_cache(maxsize=10_000)(self._topology.ring.locate)
 
-    def has(self, batch: Batch) -> bool:
-        """True if every node has committed the batch."""
-        return all(self._pool.map(lambda node: self._has(node, batch), self._names))
-
-    def stored_under(self, ids: list[str]) -> pl.DataFrame:
-        """Rows under ``ids`` on any node."""
-
-        def ask(node: str) -> pl.DataFrame:
-            connection = self._connect(node)
-            with connection, connection.cursor() as cursor:
-                return stored_under(cursor, ids)
-
-        return pl.concat(list(self._pool.map(ask, self._names)))
-
-    def write(self, batch: Batch, parts: Sorted, rejected: int) -> None:
-        """Writes a batch, each node in a thread of its own; ``rejected`` is written down at the first node.
+    @contextmanager
+    def begin(self, batch: Batch) -> Iterator[NodesBatch]:
+        """Opens a transaction on every node; what is not committed at the end is undone.
 
         Raises:
-            pymysql.MySQLError: a node is away or refuses; the others may have committed.
-            StorageError: a node stored less than it was given; it was rolled back.
+            pymysql.MySQLError: a node is away.
         """
-        fresh, duplicates = self._by_node(parts.fresh), self._by_node(parts.duplicates)
-        none_fresh, none_twice = parts.fresh.clear(), parts.duplicates.clear()
-        jobs = [
-            self._pool.submit(
-                self._write_node,
-                node,
-                batch,
-                fresh.get(node, none_fresh),
-                duplicates.get(node, none_twice),
-                rejected if node == self._names[0] else 0,
-            )
-            for node in self._names
-        ]
-        errors = [error for job in jobs if (error := job.exception()) is not None]
-        if errors:
-            raise errors[0]
+        with ExitStack() as stack:
+            nodes = [_Node(name, stack.enter_context(self._connect(name)), batch) for name in self._names]
+            yield NodesBatch(self._settings, batch, nodes, self._pool, self._by_node)
 
     def close(self) -> None:
         """Ends the threads; a statement that runs is waited for."""
         self._pool.shutdown()
-
-    @property
-    def _names(self) -> list[str]:
-        return [node.name for node in self._topology.nodes]
 
     def _by_node(self, rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
         if rows.is_empty():
@@ -121,7 +68,7 @@ class Nodes:
         return {str(key[0]): part for key, part in groups.items()}
 
     def _connect(self, node: str) -> pymysql.Connection[Any]:
-        return connect(
+        connection = connect(
             self._settings,
             node,
             "kakou_writer",
@@ -129,55 +76,115 @@ class Nodes:
             read_timeout=_ANSWER_S,
             write_timeout=_ANSWER_S,
         )
+        # Nobody else writes these ids, so no gap needs a lock; others may write between our keys.
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        return connection
 
-    def _has(self, node: str, batch: Batch) -> bool:
-        connection = self._connect(node)
-        with connection, connection.cursor() as cursor:
-            return _is_written(cursor, batch)
 
-    def _write_node(
-        self, node: str, batch: Batch, fresh: pl.DataFrame, duplicates: pl.DataFrame, rejected: int
+class _Node:
+    """One node's transaction for one batch, and what it holds so far."""
+
+    def __init__(self, name: str, connection: pymysql.Connection[Any], batch: Batch) -> None:
+        self.name = name
+        self.connection = connection
+        self.stored = self.duplicates = self.rejected = 0
+        with connection.cursor() as cursor:
+            self.written = is_written(cursor, batch)
+
+
+class NodesBatch:
+    """A batch on its way to the nodes; see ``Nodes``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        batch: Batch,
+        nodes: list[_Node],
+        pool: ThreadPoolExecutor,
+        by_node: Callable[[pl.DataFrame], dict[str, pl.DataFrame]],
     ) -> None:
-        connection = self._connect(node)
-        with connection, connection.cursor() as cursor:
-            if _is_written(cursor, batch):
-                return
-            self._load(cursor, node, batch, fresh)
-            repeated = add_duplicates(cursor, batch, duplicates)
-            cursor.execute(
-                ADD_BATCH, (batch.query, batch.number, *batch.offsets, len(fresh), repeated, rejected)
-            )
-            connection.commit()
+        self._settings = settings
+        self._batch = batch
+        self._nodes = nodes
+        self._pool = pool
+        self._by_node = by_node
 
-    def _load(self, cursor: Any, node: str, batch: Batch, fresh: pl.DataFrame) -> None:
-        if fresh.is_empty():
-            return
-        rows = fresh.with_columns(pl.lit(batch.number).alias("batch_id"))
+    @property
+    def done(self) -> bool:
+        """True if every node has committed this batch before."""
+        return all(node.written for node in self._nodes)
+
+    def stored_under(self, ids: list[str]) -> pl.DataFrame:
+        """Rows under ``ids`` on any node, those of this batch included."""
+
+        def ask(node: _Node) -> pl.DataFrame:
+            with node.connection.cursor() as cursor:
+                return stored_under(cursor, ids)
+
+        return pl.concat(self._on_each(ask, self._nodes))
+
+    def add(self, parts: Sorted, rejected: pl.DataFrame) -> None:
+        """Adds a slice of the batch, each node in a thread of its own.
+
+        Args:
+            rejected: place and reason; written down at the first node.
+
+        Raises:
+            pymysql.MySQLError: a node is away or refuses.
+            StorageError: a node stored less than it was given.
+        """
+        fresh, duplicates = self._by_node(parts.fresh), self._by_node(parts.duplicates)
+
+        def add(node: _Node) -> None:
+            with node.connection.cursor() as cursor:
+                if node.name in fresh:
+                    self._load(cursor, node, fresh[node.name])
+                if node.name in duplicates:
+                    node.duplicates += add_duplicates(cursor, self._batch, duplicates[node.name])
+                if node is self._nodes[0]:
+                    add_rejected(cursor, self._batch, rejected)
+                    node.rejected += len(rejected)
+
+        self._on_each(add, self._open)
+
+    def commit(self) -> None:
+        """Writes the batch down and commits, on every node that has not done so before.
+
+        Raises:
+            pymysql.MySQLError: a node is away or refuses; others may have committed.
+        """
+
+        def commit(node: _Node) -> None:
+            with node.connection.cursor() as cursor:
+                add_batch(cursor, self._batch, node.stored, node.duplicates, node.rejected)
+            node.connection.commit()
+
+        self._on_each(commit, self._open)
+
+    @property
+    def _open(self) -> list[_Node]:
+        return [node for node in self._nodes if not node.written]
+
+    def _on_each(self, action: Callable[[_Node], Answer], nodes: list[_Node]) -> list[Answer]:
+        """All at once; every one has ended before the first error is raised."""
+        jobs = [self._pool.submit(action, node) for node in nodes]
+        errors = [error for job in jobs if (error := job.exception()) is not None]
+        if errors:
+            raise errors[0]
+        return [job.result() for job in jobs]
+
+    def _load(self, cursor: Any, node: _Node, fresh: pl.DataFrame) -> None:
+        rows = fresh.with_columns(pl.lit(self._batch.number).alias("batch_id"))
         with as_csv(rows, self._settings.run_dir / "stream") as file:
             stored = cursor.execute(LOAD, (file,))
         # LOAD … LOCAL leaves out what it cannot store instead of failing, so the number is the proof.
         if stored != len(fresh) or cursor.warning_count:
             raise StorageError(
-                f"{node} took {stored} of {len(fresh)} rows with {cursor.warning_count} warnings "
+                f"{node.name} took {stored} of {len(fresh)} rows with {cursor.warning_count} warnings "
                 "and was rolled back."
             )
-        cursor.executemany(ADD_FLOW, flow_of(fresh).rows())
-
-
-def add_duplicates(cursor: Any, batch: Batch, duplicates: pl.DataFrame) -> int:
-    """Writes down repeated records; returns how many were not written down before."""
-    if duplicates.is_empty():
-        return 0
-    rows = duplicates.select("partition", "offset", "gcxh").rows()
-    return int(cursor.executemany(ADD_DUPLICATE, [(*row, batch.number, DUPLICATE) for row in rows]) or 0)
-
-
-def _is_written(cursor: Any, batch: Batch) -> bool:
-    cursor.execute(
-        "SELECT 1 FROM batch_ledger WHERE query = %s AND batch_id = %s", (batch.query, batch.number)
-    )
-    return cursor.fetchone() is not None
-
-
-def _offsets(by_partition: Mapping[int, int]) -> str:
-    return json.dumps({str(partition): by_partition[partition] for partition in sorted(by_partition)})
+        node.stored += stored
+        counted = open_flow(cursor, flow_of(fresh))
+        if len(counted):
+            cursor.executemany(ADD_FLOW, counted.rows())

@@ -121,6 +121,7 @@ def settings(stack: Settings) -> Iterator[Settings]:
             "topic": "stream-test",
             "rejected_topic": "stream-test-rejected",
             "max_offsets_per_trigger": 700,
+            "slice_records": 250,  # every batch is larger than what may be held at once
         }
     )
     ensure_topics(ours)

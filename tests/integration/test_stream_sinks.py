@@ -19,14 +19,18 @@ from kakou.settings import Settings
 from kakou.topology import load_topology
 from spark_jobs.sinks.alerts import AlertList, AlertTable
 from spark_jobs.sinks.counters import Counter
-from spark_jobs.sinks.nodes import Batch, Nodes
+from spark_jobs.sinks.fates import Batch
+from spark_jobs.sinks.nodes import Nodes
 from spark_jobs.sinks.sorting import Sorted, sort_out
 from spark_jobs.sinks.through_endpoint import Endpoint
 from sql.gates import ensure_gates
 
 pytestmark = pytest.mark.integration
 BATCH = Batch("sinks-test", 0, {0: 0}, {0: 100})
-TABLES = ("traffic_data", "flow_hourly", "duplicate_records", "batch_ledger")
+TABLES = (
+    "traffic_data", "flow_hourly", "duplicate_records", "rejected_records", "batch_ledger", "closed_days",
+)  # fmt: skip
+REFUSED = pl.DataFrame({"partition": [0, 0, 1], "offset": [90, 91, 4], "reason": ["nul", "bad_time", "nul"]})
 
 
 @pytest.fixture
@@ -63,27 +67,93 @@ def count(settings: Settings, table: str, what: str = "COUNT(*)") -> dict[str, i
     return found
 
 
-def write(store: Nodes | Endpoint, batch: Batch, rows: pl.DataFrame, rejected: int = 0) -> Sorted:
-    parts = sort_out(rows, store.stored_under(rows["gcxh"].to_list()))
-    store.write(batch, parts, rejected)
-    return parts
+def write(
+    store: Nodes | Endpoint, batch: Batch, *slices: pl.DataFrame, rejected: pl.DataFrame | None = None
+) -> list[Sorted]:
+    """A batch in slices, as the stream writes it; the refused records come with the first."""
+    found = []
+    with store.begin(batch) as writing:
+        for rows in slices:
+            parts = sort_out(rows, writing.stored_under(rows["gcxh"].to_list()))
+            writing.add(parts, REFUSED.clear() if rejected is None or found else rejected)
+            found.append(parts)
+        writing.commit()
+    return found
+
+
+def is_done(store: Nodes | Endpoint, batch: Batch) -> bool:
+    with store.begin(batch) as writing:
+        return writing.done
+
+
+def held(store: Nodes | Endpoint, rows: pl.DataFrame) -> pl.DataFrame:
+    with store.begin(replace(BATCH, query="look")) as writing:
+        return writing.stored_under(rows["gcxh"].to_list())
 
 
 @pytest.mark.parametrize("route", [Nodes, Endpoint])
 def test_a_batch_that_comes_again_is_written_once(clean: Settings, route: type[Nodes | Endpoint]) -> None:
     rows, gates = every_gate(clean)
     store = route(clean)
-    assert not store.has(BATCH)
-    write(store, BATCH, rows, rejected=3)
-    assert store.has(BATCH)
+    assert not is_done(store, BATCH)
+    write(store, BATCH, rows, rejected=REFUSED)
+    assert is_done(store, BATCH)
     if isinstance(store, Nodes):
-        store.write(BATCH, sort_out(rows, store.stored_under([])), 3)
+        write(store, BATCH, rows, rejected=REFUSED)
     ring = load_topology(clean.topology_dir).ring
     want = {node: sum(2 for gate in gates if ring.locate(gate) == node) for node in node_names(clean)}
     assert min(want.values()) > 0
     assert count(clean, "traffic_data") == count(clean, "flow_hourly", "SUM(n)") == want
     assert sum(count(clean, "batch_ledger", "SUM(stored)").values()) == 16
     assert sum(count(clean, "batch_ledger", "SUM(rejected)").values()) == 3
+    assert count(clean, "rejected_records") == dict.fromkeys(node_names(clean), 0) | {node_names(clean)[0]: 3}
+    store.close()
+
+
+@pytest.mark.parametrize("route", [Nodes, Endpoint])
+def test_a_batch_in_slices_is_one_batch(clean: Settings, route: type[Nodes | Endpoint]) -> None:
+    """A later slice knows what an earlier one holds, on every node, before anything is committed."""
+    rows, gates = every_gate(clean)
+    again = rows.head(3).with_columns(pl.col("offset") + 100)
+    elsewhere = rows.slice(3, 3).with_columns(
+        pl.col("offset") + 100, pl.Series("kkmc", [gates[n + 1] for n in (3, 4, 5)])
+    )
+    store = route(clean)
+    *_, last = write(store, BATCH, rows.head(8), rows.tail(8), pl.concat([again, elsewhere]))
+    assert len(last.duplicates) == len(last.conflicts) == 3 and last.fresh.is_empty()
+    assert sum(count(clean, "traffic_data").values()) == sum(count(clean, "flow_hourly", "SUM(n)").values())
+    assert sum(count(clean, "batch_ledger", "SUM(stored)").values()) == 16
+    assert sum(count(clean, "duplicate_records").values()) == 3
+    store.close()
+
+
+def test_a_batch_that_was_not_committed_leaves_nothing(clean: Settings) -> None:
+    rows, _ = every_gate(clean)
+    store = Nodes(clean)
+    with pytest.raises(ZeroDivisionError), store.begin(BATCH) as writing:
+        writing.add(sort_out(rows, writing.stored_under([])), REFUSED)
+        raise ZeroDivisionError
+    assert not is_done(store, BATCH)
+    for table in TABLES:
+        assert set(count(clean, table).values()) == {0}, table
+    store.close()
+
+
+@pytest.mark.parametrize("route", [Nodes, Endpoint])
+def test_a_closed_day_takes_rows_but_no_roll_up(clean: Settings, route: type[Nodes | Endpoint]) -> None:
+    """Its roll-up is counted from the archive, so that a pass that comes again never counts twice."""
+    rows, _ = every_gate(clean)
+    other_day = rows.with_columns(
+        pl.lit("2024-01-16 08:00:10").alias("gcsj"), (pl.col("gcxh") + "-next").alias("gcxh")
+    )
+    for node in node_names(clean):
+        connection = connect(clean, node, "root", autocommit=True)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("INSERT INTO closed_days (day) VALUES ('2024-01-15')")
+    store = route(clean)
+    write(store, BATCH, rows, other_day)
+    assert sum(count(clean, "traffic_data").values()) == 32
+    assert sum(count(clean, "flow_hourly", "SUM(n)").values()) == 16
     store.close()
 
 
@@ -94,31 +164,52 @@ def test_odd_values_are_stored_as_they_came(clean: Settings, route: type[Nodes |
     ensure_gates(clean, rows["kkmc"].unique().to_list())
     store = route(clean)
     write(store, BATCH, rows)
-    held = store.stored_under(rows["gcxh"].to_list()).sort("kafka_offset")
-    assert held.select(COLUMNS_12).rows() == rows.select(COLUMNS_12).rows()
-    assert len(sort_out(rows, held).own) == len(rows)
+    found = held(store, rows).sort("kafka_offset")
+    assert found.select(COLUMNS_12).rows() == rows.select(COLUMNS_12).rows()
+    assert len(sort_out(rows, found).own) == len(rows)
     store.close()
 
 
-def test_death_between_two_nodes_is_made_good(clean: Settings) -> None:
-    """Node 2 refuses, node 1 has committed; the batch comes again under the same number."""
+def kill_connections(settings: Settings, node: str) -> None:
+    """Ends every connection of the writer to a node."""
+    root = connect(settings, node, "root", autocommit=True)
+    with root, root.cursor() as cursor:
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'kakou_writer'")
+        for (number,) in cursor.fetchall():
+            cursor.execute(f"KILL {int(number)}")
+
+
+def test_a_node_that_refuses_keeps_the_others_from_committing(clean: Settings) -> None:
     rows, _ = every_gate(clean)
-    second = node_names(clean)[1]
     store = Nodes(clean)
-    root = connect(clean, second, "root", autocommit=True)
+    root = connect(clean, node_names(clean)[1], "root", autocommit=True)
     with root, root.cursor() as cursor:
         cursor.execute("SET GLOBAL read_only = ON")
         try:
             with pytest.raises(pymysql.MySQLError):
                 write(store, BATCH, rows)
-            assert not store.has(BATCH)
         finally:
             cursor.execute("SET GLOBAL read_only = OFF")
+    assert set(count(clean, "traffic_data").values()) == {0}
+    write(store, BATCH, rows)
+    assert sum(count(clean, "traffic_data").values()) == sum(count(clean, "flow_hourly", "SUM(n)").values())
+    store.close()
+
+
+def test_death_between_two_nodes_is_made_good(clean: Settings) -> None:
+    """Node 2 goes away when node 1 has committed; the batch comes again under the same number."""
+    rows, _ = every_gate(clean)
     first_node, second_node = node_names(clean)
+    store = Nodes(clean)
+    with pytest.raises(pymysql.MySQLError), store.begin(BATCH) as writing:
+        writing.add(sort_out(rows, writing.stored_under([])), REFUSED.clear())
+        kill_connections(clean, second_node)
+        writing.commit()
+    assert not is_done(store, BATCH)
     half = count(clean, "traffic_data")
     assert half[first_node] > 0 and half[second_node] == 0
     write(store, BATCH, rows)
-    assert store.has(BATCH)
+    assert is_done(store, BATCH)
     assert sum(count(clean, "traffic_data").values()) == 16
     assert sum(count(clean, "flow_hourly", "SUM(n)").values()) == 16
     assert set(count(clean, "batch_ledger").values()) == {1}

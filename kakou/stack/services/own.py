@@ -40,6 +40,7 @@ SERVICES = (
         ready_s=120,
         start_s=10,
         stop_s=60,
+        stop_group=False,  # the JVM must outlive the batch that is being ended; it goes with its parent
     ),
     Service(
         name="ship",

@@ -82,7 +82,7 @@ class OffsetLog:
             # NUL before it.
             last = file.read_text(encoding="utf-8").rstrip("\n").rpartition("\n")[2]
             return {int(partition): int(at) for partition, at in json.loads(last)[self._topic].items()}
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StateFormatError(
                 f"The offsets of a batch cannot be read from {file} ({type(error).__name__}). If the topic "
                 "was renamed or the file is broken, remove the checkpoint of this query: it then reads again "

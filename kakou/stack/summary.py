@@ -108,7 +108,8 @@ def _offsets(settings: Settings) -> int:
     """Records that Kafka took, over all partitions; offsets start at 0 and never go back."""
     consumer = KafkaConsumer(**kafka_options(settings))
     try:
-        partitions = [TopicPartition(settings.topic, p) for p in range(settings.partitions)]
+        numbers = consumer.partitions_for_topic(settings.topic) or ()
+        partitions = [TopicPartition(settings.topic, number) for number in numbers]
         return sum(consumer.end_offsets(partitions).values())
     finally:
         consumer.close()

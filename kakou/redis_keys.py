@@ -18,6 +18,10 @@ ALERT_PREFIX: Final = "kakou:alert:"
 again. Expires after ``ALERT_TTL_S``, longer than Kafka keeps the passes that could raise it again."""
 ALERT_TTL_S: Final = 7 * 86_400
 
+WARNINGS_FILLED: Final = "kakou:warnings:filled"
+"""Text 1, written when the list was filled from the table. A Redis without it has lost what it held, and the
+stream fills the list again."""
+
 STREAM_PROGRESS: Final = "kakou:stream:progress"
 """Hash, written by the stream after each ingest batch: ``query`` and ``batch`` (last one counted),
 ``stored``, ``duplicates``, ``rejected`` (totals of this query), ``offsets`` (JSON: partition to the next

@@ -19,7 +19,8 @@ from kakou.detection.times import now_stamp, utc_now
 from kakou.settings import Settings
 from spark_jobs.bucket import OUTPUT, STATE, Bucket
 from spark_jobs.parse import local_seconds_of, seconds_of, with_fields
-from spark_jobs.sinks.alerts import AlertList, AlertTable
+from spark_jobs.sinks.alert_relay import AlertRelay
+from spark_jobs.sinks.alerts import AlertTable
 from spark_jobs.sinks.counters import Counter
 from spark_jobs.sinks.patience import patiently
 
@@ -72,11 +73,15 @@ class Alerts:
         self._settings = settings
         self._query = query
         self._table = AlertTable(settings)
-        self._list = AlertList(settings)
+        self._relay = AlertRelay(settings, self._table)
         self._counter = Counter(settings, redis_keys.DETECTION_COUNTS)
 
     def __call__(self, rows: DataFrame, number: int) -> None:
-        """Writes what one micro-batch found: the table, then the list, then the counts."""
+        """Writes what one micro-batch found: the table, then the list, then the counts.
+
+        Raises:
+            StorageError: the node of the table stays away. Redis is told later if it is away now.
+        """
         began = time.monotonic()
         found = rows.collect()
         if not found:
@@ -84,24 +89,18 @@ class Alerts:
         bodies = [row.body for row in found if row.kind == "alert"]
         counts = sum((Counts(**json.loads(row.body)) for row in found if row.kind == "counts"), Counts())
         held = patiently(self._settings, "Writing warnings", lambda: self._table.write(bodies))
-        patiently(self._settings, "Pushing warnings to Redis", lambda: self._list.push(held))
+        self._relay.push(held)
         totals = asdict(counts) | {"alerts": len(held)}
         at = {"at": now_stamp(utc_now(), self._settings.timezone)}
-        patiently(
-            self._settings,
-            "Counting in Redis",
-            lambda: self._counter.add(self._query(), number, totals, at),
-        )
+        self._counter.count(self._query(), number, totals, at)
         seconds = round(time.monotonic() - began, 3)
         _LOG.info("batch", query=QUERY, batch=number, seconds=seconds, **totals)
 
-    def refill(self) -> int:
-        """Fills an empty Redis list from the table; returns how many were pushed."""
-        return patiently(
-            self._settings, "Filling the list of warnings", lambda: self._list.refill(self._table)
-        )
+    def tend(self) -> None:
+        """Called a few times a second: fills a list that Redis lost, or that could not be told."""
+        self._relay.tend()
 
     def close(self) -> None:
         """Lets go of connections."""
-        self._list.close()
+        self._relay.close()
         self._counter.close()

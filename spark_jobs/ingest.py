@@ -65,11 +65,7 @@ class Ingest:
             self._settings, "Storing a batch", _Once(self, batch, Slices(self._settings, rows, span))
         )
         seconds = time.monotonic() - began
-        patiently(
-            self._settings,
-            "Writing the progress to Redis",
-            lambda: self._counter.add(batch.query, number, counts, self._facts(batch, seconds)),
-        )
+        self._counter.count(batch.query, number, counts, self._facts(batch, seconds))
         _LOG.info("batch", query=QUERY, batch=number, seconds=round(seconds, 3), **counts)
 
     def close(self) -> None:

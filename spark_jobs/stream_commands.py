@@ -38,11 +38,6 @@ class QueryStatus:
     at: str | None = None
 
 
-@stream.callback()
-def _group() -> None:
-    """Keeps ``status`` a subcommand although it is the only one."""
-
-
 @stream.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
@@ -67,6 +62,31 @@ def status(
         speeds = [f"{row.handled_per_second:,.0f}", f"{row.arriving_per_second:,.0f}"]
         table.add_row(row.query, f"{row.lag:,}", *speeds, caught_up, batch, str(row.at))
     Console().print(table)
+
+
+@stream.command()
+def rebuild_warnings() -> None:
+    """Make the Redis list of warnings anew from the table, after Redis was emptied by hand.
+
+    The stream does this by itself where Redis has lost everything.
+
+    Example: kakou stream rebuild-warnings
+    """
+    import pymysql
+    import redis
+
+    from kakou.errors import StorageError
+    from spark_jobs.sinks.alerts import AlertList, AlertTable
+
+    settings = load_settings()
+    listed = AlertList(settings)
+    try:
+        typer.echo(f"{listed.rebuild(AlertTable(settings))} warnings are in Redis")
+    except (redis.RedisError, pymysql.MySQLError) as error:
+        why = type(error).__name__
+        raise StorageError(f"Redis or the first node does not answer ({why}). See `kakou status`.") from error
+    finally:
+        listed.close()
 
 
 def query_states(settings: Settings) -> list[QueryStatus]:

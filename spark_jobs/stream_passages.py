@@ -67,14 +67,13 @@ def run(settings: Settings, stop: threading.Event) -> int:
         OffsetLog(ingest_folder, settings.topic),
     )
     try:
-        alerts.refill()
         source = read_topic(spark, settings)
         queries = [
             _start(spark, parsed(source), ingest.QUERY, str(ingest_folder), store),
             _start(spark, detect.detected(source, settings), detect.QUERY, str(detection_folder), alerts),
         ]
         _LOG.info("started", queries=[query.name for query in queries])
-        return _watch(queries, stop)
+        return _watch(queries, stop, alerts.tend)
     finally:
         store.close()
         alerts.close()
@@ -114,8 +113,9 @@ def _start(
     )
 
 
-def _watch(queries: list[StreamingQuery], stop: threading.Event) -> int:
+def _watch(queries: list[StreamingQuery], stop: threading.Event, tend: Callable[[], None]) -> int:
     while not stop.wait(0.5):
+        tend()
         for query in queries:
             if not query.isActive:
                 _LOG.error("query_ended", query=query.name, why=_reason(query))

@@ -111,11 +111,33 @@ class AlertList:
             )
         )
 
+    def is_filled(self) -> bool:
+        """False in a Redis that was never filled, or has lost everything since."""
+        return bool(self._redis.exists(redis_keys.WARNINGS_FILLED))
+
     def refill(self, table: AlertTable) -> int:
-        """Fills an empty list from the table, as after a loss of Redis; returns how many were pushed."""
-        if self._redis.exists(redis_keys.WARNINGS):
-            return 0
-        return self.push(table.newest(redis_keys.WARNINGS_KEPT))
+        """Pushes the newest alerts of the table that were not pushed yet; returns how many they were.
+
+        A list that somebody has emptied by reading it stays empty: its alerts were pushed before.
+        """
+        pushed = self.push(table.newest(redis_keys.WARNINGS_KEPT))
+        self._redis.set(redis_keys.WARNINGS_FILLED, "1")
+        return pushed
+
+    def rebuild(self, table: AlertTable) -> int:
+        """Makes the list anew from the table, whatever was pushed before; returns how long it is."""
+        bodies = table.newest(redis_keys.WARNINGS_KEPT)
+        guards = [redis_keys.ALERT_PREFIX + json.loads(body)["alert_id"] for body in bodies]
+        with self._redis.pipeline(transaction=True) as all_at_once:
+            all_at_once.delete(redis_keys.WARNINGS, *guards)
+            self._script(
+                keys=[redis_keys.WARNINGS, *guards],
+                args=[redis_keys.WARNINGS_KEPT, redis_keys.ALERT_TTL_S, *bodies],
+                client=all_at_once,
+            )
+            all_at_once.set(redis_keys.WARNINGS_FILLED, "1")
+            all_at_once.execute()
+        return len(bodies)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -9,6 +9,7 @@ import redis
 
 from kakou.connections import redis_client
 from kakou.settings import Settings
+from spark_jobs.sinks.patience import Later
 
 # KEYS: the hash. ARGV: query, batch, number of totals, then name and increment of each, then name and value
 # of each other field. Another query begins at nought; a batch that was counted is not counted again.
@@ -34,12 +35,25 @@ return 1
 
 
 class Counter:
-    """One hash of totals; ``kakou.redis_keys`` names them."""
+    """One hash of totals; ``kakou.redis_keys`` names them.
+
+    The totals are for people and screens; the truth is at the nodes. So a batch does not wait for Redis: what
+    could not be counted is added to the next batch.
+    """
 
     def __init__(self, settings: Settings, key: str) -> None:
         self._key = key
         self._redis: redis.Redis = redis_client(settings)
         self._script = self._redis.register_script(_COUNT)
+        self._later = Later(f"counting in {key}")
+        self._owed: dict[str, int] = {}
+
+    def count(self, query: str, batch: int, totals: Mapping[str, int], facts: Mapping[str, str]) -> bool:
+        """Adds to the totals and sets the facts, now or with a later batch; returns True if now."""
+        owed = {name: self._owed.get(name, 0) + number for name, number in totals.items()}
+        told = self._later(lambda: self.add(query, batch, owed, facts))
+        self._owed = {} if told else owed
+        return told
 
     def add(self, query: str, batch: int, totals: Mapping[str, int], facts: Mapping[str, str]) -> bool:
         """Adds to the totals and sets the facts; returns False if this batch was counted before.

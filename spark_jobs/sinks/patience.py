@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -47,6 +48,31 @@ def patiently(settings: Settings, what: str, action: Callable[[], Answer]) -> An
             f"{what} failed for {settings.retry_cap_seconds} s ({_why(error.last_attempt)}). "
             "Look at `kakou status`; the stream starts again by itself."
         ) from error
+
+
+class Later:
+    """For Redis, which is told and never asked: what it cannot be told now it is told later.
+
+    After a failure nothing is tried for ``PAUSE_S``, so that a store that hangs does not hold up every batch.
+    """
+
+    PAUSE_S: Final = 5.0
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._not_before = 0.0
+
+    def __call__(self, action: Callable[[], object]) -> bool:
+        """Runs ``action``; returns False if Redis is away or was a moment ago."""
+        if time.monotonic() < self._not_before:
+            return False
+        try:
+            action()
+        except redis.RedisError as error:
+            self._not_before = time.monotonic() + self.PAUSE_S
+            _LOG.warning("redis_away", what=self._what, why=f"{type(error).__name__}: {error}"[:200])
+            return False
+        return True
 
 
 def _why(state: tenacity.RetryCallState | tenacity.Future) -> str:

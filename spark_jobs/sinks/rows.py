@@ -12,7 +12,7 @@ import polars as pl
 
 from kakou.fields import COLUMNS_12
 
-CHUNK: Final = 2_000
+CHUNK: Final = 500
 # Columns of traffic_data in the order in which we write them, and what they are called in a batch.
 ROW_COLUMNS: Final[dict[str, str]] = {
     **{("id" if name == "gcxh" else name): name for name in COLUMNS_12},

@@ -9,6 +9,7 @@ from dataclasses import replace
 import polars as pl
 import pymysql
 import pytest
+import redis
 from poison import GOOD, line
 
 from kakou import redis_keys
@@ -17,10 +18,13 @@ from kakou.connections import connect, node_names, redis_client
 from kakou.fields import COLUMNS_12
 from kakou.settings import Settings
 from kakou.topology import load_topology
+from spark_jobs.sinks import alert_relay
+from spark_jobs.sinks.alert_relay import AlertRelay
 from spark_jobs.sinks.alerts import AlertList, AlertTable
 from spark_jobs.sinks.counters import Counter
 from spark_jobs.sinks.fates import Batch
 from spark_jobs.sinks.nodes import Nodes
+from spark_jobs.sinks.patience import Later
 from spark_jobs.sinks.sorting import Sorted, sort_out
 from spark_jobs.sinks.through_endpoint import Endpoint
 from sql.gates import ensure_gates
@@ -264,8 +268,8 @@ def no_alerts(stack: Settings) -> Iterator[Settings]:
         with connection, connection.cursor() as cursor:
             cursor.execute("DELETE FROM warnings")
         client = redis_client(stack)
-        stale = [*client.scan_iter(redis_keys.ALERT_PREFIX + "*"), redis_keys.WARNINGS, "kakou:test"]
-        client.delete(*stale)
+        everything_lost(client)
+        client.delete("kakou:test")
 
     clear()
     yield stack
@@ -284,15 +288,65 @@ def test_alerts_reach_table_and_list_once(no_alerts: Settings) -> None:
     listed.close()
 
 
+def everything_lost(client: redis.Redis) -> None:
+    stale = client.scan_iter(redis_keys.ALERT_PREFIX + "*")
+    client.delete(redis_keys.WARNINGS, redis_keys.WARNINGS_FILLED, *stale)
+
+
+def ids_in(client: redis.Redis) -> list[str]:
+    return [json.loads(body)["alert_id"] for body in client.lrange(redis_keys.WARNINGS, 0, -1)]
+
+
 def test_a_lost_redis_is_filled_from_the_table(no_alerts: Settings) -> None:
     table, listed, client = AlertTable(no_alerts), AlertList(no_alerts), redis_client(no_alerts)
+    assert not listed.is_filled()
     listed.push(table.write([alert(n) for n in range(5)]))
+    assert listed.refill(table) == 0 and listed.is_filled()
     before = client.lrange(redis_keys.WARNINGS, 0, -1)
-    client.delete(redis_keys.WARNINGS, *client.scan_iter(redis_keys.ALERT_PREFIX + "*"))
+    everything_lost(client)
+    assert not listed.is_filled()
     assert listed.refill(table) == 5
     assert listed.refill(table) == 0
     assert client.lrange(redis_keys.WARNINGS, 0, -1) == before
+    # A reader who takes alerts away has them, and gets them no second time unless somebody asks for it.
+    client.delete(redis_keys.WARNINGS)
+    assert listed.refill(table) == 0
+    assert listed.rebuild(table) == 5
+    assert client.lrange(redis_keys.WARNINGS, 0, -1) == before
     listed.close()
+
+
+def test_warnings_wait_for_redis_and_batches_do_not(
+    no_alerts: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis refuses for want of memory: nothing is lost, and all is relayed when it takes again."""
+    monkeypatch.setattr(Later, "PAUSE_S", 0.0)
+    monkeypatch.setattr(alert_relay, "LOOK_S", 0.0)
+    client = redis_client(no_alerts)
+    table = AlertTable(no_alerts)
+    relay, counter = AlertRelay(no_alerts, table), Counter(no_alerts, "kakou:test")
+    relay.push(table.write([alert(0)]))
+    assert counter.count("q", 0, {"n": 1}, {"at": "w"})
+    most = client.config_get("maxmemory")["maxmemory"]
+    client.config_set("maxmemory", "1")
+    try:
+        relay.push(table.write([alert(1)]))
+        relay.tend()
+        assert not counter.count("q", 1, {"n": 2}, {"at": "x"})
+    finally:
+        client.config_set("maxmemory", most)
+    assert len(ids_in(client)) == 1
+    relay.push(table.write([alert(2)]))
+    assert len(ids_in(client)) == 1, "what is owed comes first"
+    relay.tend()
+    assert ids_in(client) == [json.loads(alert(n))["alert_id"] for n in (2, 1, 0)]
+    assert counter.count("q", 2, {"n": 3}, {"at": "y"})
+    assert client.hgetall("kakou:test") == {"query": "q", "batch": "2", "n": "6", "at": "y"}
+    everything_lost(client)
+    relay.tend()
+    assert len(ids_in(client)) == 3
+    relay.close()
+    counter.close()
 
 
 def test_a_batch_is_counted_once(no_alerts: Settings) -> None:

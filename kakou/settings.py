@@ -5,11 +5,13 @@ Each value comes from ``KAKOU_<NAME>`` or ``.env``. ``.env.example`` is generate
 
 from __future__ import annotations
 
-from functools import cached_property
+import ipaddress
+import re
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kakou.errors import SettingsError
@@ -27,6 +29,9 @@ PORTS: Final[dict[str, int]] = {
     "endpoint": 8066,
     "redis": 6379,
 }
+SHIPPED_TOPOLOGY: Final = PROJECT_ROOT / "mycat_conf"
+_NODE: Final = re.compile(r"dn([1-9]\d?)")
+_BELOW_FIRST_NODE: Final = PORTS["dn1"] - 1
 
 
 class Settings(BaseSettings):
@@ -43,18 +48,38 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address that every service listens on")
     port_offset: int = Field(0, ge=0, le=50000, description="Added to every port")
+    tls: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="TLS of Kafka, nodes, endpoint and Redis; auto is on unless KAKOU_HOST is a loopback "
+        "address, off is for loopback alone",
+    )
     timezone: str = Field("Asia/Shanghai", description="Zone of times written without an offset")
 
     topic: str = Field("traffic-raw", description="Kafka topic of passes")
     rejected_topic: str = Field("traffic-rejected", description="Kafka topic of records not understood")
     partitions: int = Field(4, ge=1, description="Partitions of the topic of passes")
     retention_hours: int = Field(48, ge=1, description="How long Kafka keeps passes")
+    spool_hours: float = Field(
+        1, ge=0, description="How many hours of passes the shipper keeps beyond the log while Kafka is away"
+    )
+    spool_gb: float = Field(10, ge=0, description="How many GB of passes it keeps beyond the log")
 
     ingest_route: Literal["shards", "endpoint"] = Field(
         "shards", description="Write each row straight to its node, or through the 8066 endpoint"
     )
+    node_buffer_mb: int = Field(
+        256,
+        ge=32,
+        description="Memory in which each data node keeps its tables, in MiB; taken as it is needed",
+    )
     keep_days: int = Field(3, ge=1, description="Days that traffic_data keeps")
     max_offsets_per_trigger: int = Field(40_000, ge=1, description="Most records of one micro-batch")
+    slice_records: int = Field(
+        50_000,
+        ge=1,
+        description="Records that the stream holds at once; a larger micro-batch is stored in pieces, in one "
+        "transaction",
+    )
     retry_cap_seconds: int = Field(
         300, ge=0, description="How long the stream retries a store that is away before it stops loudly"
     )
@@ -65,6 +90,12 @@ class Settings(BaseSettings):
     gate_registry: str = Field(
         "",
         description="CSV of your own gates, laid over the known ones; default <var>/gates.csv if it is there",
+    )
+
+    mycat_conf: str = Field(
+        "",
+        description="Folder with schema.xml and rule.xml that say which node holds which gate; default "
+        "<var>/mycat_conf if a re-shard made it, else the project's own",
     )
 
     origins: Literal["observed", "all"] = Field(
@@ -86,9 +117,27 @@ class Settings(BaseSettings):
     detection_buckets: int = Field(16, ge=1, description="State buckets that plates are hashed into")
     fallback_kmh: float = Field(200.0, gt=0, description="Straight-line speed where nothing is learned")
 
+    @field_validator("tls")
+    @classmethod
+    def _no_open_network(cls, tls: str, info: ValidationInfo) -> str:
+        host = str(info.data.get("host", ""))
+        if tls == "off" and not is_loopback(host):
+            raise PydanticCustomError(
+                "open_network",
+                "off would send passes and alerts over the network in the open, as KAKOU_HOST={host} is no "
+                "loopback address. Choose on or auto, or set KAKOU_HOST=127.0.0.1",
+                {"host": host},
+            )
+        return tls
+
+    @property
+    def tls_on(self) -> bool:
+        """Whether the stores speak TLS."""
+        return self.tls == "on" or (self.tls == "auto" and not is_loopback(self.host))
+
     def port(self, service: str) -> int:
-        """Port of a service named in ``PORTS``, offset included."""
-        return PORTS[service] + self.port_offset
+        """Port of a service named in ``PORTS`` or of a node, offset included."""
+        return (node_port(service) or PORTS[service]) + self.port_offset
 
     @property
     def kafka_bootstrap(self) -> str:
@@ -97,6 +146,16 @@ class Settings(BaseSettings):
     @property
     def secrets_dir(self) -> Path:
         return self.var / "secrets"
+
+    @property
+    def tls_dir(self) -> Path:
+        """Certificates of the stores, with their keys."""
+        return self.secrets_dir / "tls"
+
+    @property
+    def tls_authority_file(self) -> Path:
+        """Certificate of the authority that signs the stores' own; all that a client needs."""
+        return self.tls_dir / "ca.pem"
 
     @property
     def log_dir(self) -> Path:
@@ -152,10 +211,41 @@ class Settings(BaseSettings):
         """Learned minimum travel times that the stream reads, swapped whole."""
         return self.var / "models" / "travel_times.csv"
 
-    @cached_property
+    @property
+    def own_topology_dir(self) -> Path:
+        """The sharding of this stack where it was re-sharded: a link that is swapped whole."""
+        return self.var / "mycat_conf"
+
+    @property
     def topology_dir(self) -> Path:
         """The one source of the sharding."""
-        return PROJECT_ROOT / "mycat_conf"
+        if self.mycat_conf:
+            return Path(self.mycat_conf).absolute()
+        return self.own_topology_dir if self.own_topology_dir.exists() else SHIPPED_TOPOLOGY
+
+
+def node_port(name: str) -> int | None:
+    """Port of node ``dn1``, ``dn2`` … before the offset; None for what is no node's name.
+
+    >>> node_port("dn1"), node_port("dn3"), node_port("redis")
+    (3306, 3308, None)
+    """
+    match = _NODE.fullmatch(name)
+    return _BELOW_FIRST_NODE + int(match[1]) if match else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -1,57 +1,43 @@
 """Edge: copies closed days of ``traffic_data`` to Parquet, so that the nodes may forget them.
 
-``<var>/history/day=YYYY-MM-DD/`` holds ``<node>-<n>.parquet`` and ``_COUNTS.json`` (rows by node). The files
-hold the 12 fields under their names in files, then KAFKA_PARTITION, KAFKA_OFFSET and BATCH_ID. A day is a
-folder that appears whole. Rows that arrive after their day was archived become a further file at the next
-call; no row is written twice.
+What the files hold, ``sql.archive_files`` says. A day is a folder that appears whole. Rows that arrive after
+their day was archived become a further file at the next call; no id is written twice, whatever node it is on.
+The roll-up of a day that the nodes have forgotten is set from the archive each time.
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import shutil
-from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import duckdb
 import pymysql
-from pymysql.cursors import SSCursor
 
-from kakou.connections import connect, node_names
-from kakou.errors import BadInputError, DiskFullError, StorageError
-from kakou.fields import FIELDS_12
+from kakou.connections import node_names
+from kakou.disk_room import disk_full, says_disk_full
+from kakou.errors import BadInputError, StorageError
 from kakou.settings import Settings
-from sql.migrate import take_lock
+from kakou.whole_files import scratch_folder
+from sql.archive_files import (
+    COLUMNS,
+    DayFile,
+    day_folder,
+    engine,
+    files_of,
+    lists_of,
+    publish,
+    write_missing,
+)
+from sql.closed_days import is_closed, set_flow
+from sql.migrate import demand_newest, take_lock
+from sql.node_days import count_by_hour, days_stored, open_node, rows_under, write_keys
 
 LOCK: Final = "kakou_archive"
-BATCH_ROWS: Final = 20_000
-COUNTS_FILE: Final = "_COUNTS.json"
-_TYPES: Final = {"GCSJ": pa.timestamp("s"), "IS_WEEKEND": pa.int8(), "IS_PEAK_HOUR": pa.int8()}
-SCHEMA: Final = pa.schema(
-    [
-        *((name, _TYPES.get(name, pa.string())) for name in FIELDS_12),
-        ("KAFKA_PARTITION", pa.int32()),
-        ("KAFKA_OFFSET", pa.int64()),
-        ("BATCH_ID", pa.int64()),
-    ]
-)
-_COLUMNS: Final = ", ".join("id" if name == "GCXH" else name.lower() for name in SCHEMA.names)
-
-
-def day_folder(settings: Settings, day: date) -> Path:
-    """Where ``day`` is archived."""
-    return settings.history_dir / f"day={day.isoformat()}"
-
-
-def is_archived(settings: Settings, day: date) -> bool:
-    """Whether ``day`` has a whole archive."""
-    return (day_folder(settings, day) / COUNTS_FILE).is_file()
+ROWS_AT_ONCE: Final = 2_000
 
 
 def today(settings: Settings) -> date:
@@ -60,130 +46,122 @@ def today(settings: Settings) -> date:
 
 
 def archive_day(settings: Settings, day: date) -> dict[str, int]:
-    """Archives what the nodes hold of ``day``; safe to call again, and by two processes at once.
+    """Archives what the nodes hold of ``day``; safe to call again, by two processes at once, and beside the
+    stream: rows that come meanwhile are taken now or by the next call.
 
     Returns:
         rows in the archive, by node.
 
     Raises:
         BadInputError: the day is not over yet.
-        StorageError: a node is away, or the counts do not agree; the archive is as it was before.
+        StorageError: a node is away or its schema differs, or the counts do not agree; the archive is as it
+            was before.
         DiskFullError: no room is left; the archive is as it was before.
     """
     if day >= today(settings):
         raise BadInputError(f"{day} is not over, so it cannot be archived yet. Name an earlier day.")
-    nodes = node_names(settings)
+    demand_newest(settings)
     try:
-        keeper = connect(settings, nodes[0], "kakou_reader")
-        with keeper, keeper.cursor() as cursor:
-            take_lock(cursor, LOCK, "another archiving")
-            return _archive(settings, day, nodes)
+        with (
+            hold_archive(settings) as demand_hold,
+            scratch_folder(settings.history_dir, day.isoformat()) as scratch,
+        ):
+            draft = scratch / "day"
+            draft.mkdir()
+            with engine(scratch) as join:
+                for node in node_names(settings):
+                    _write_node(settings, node, day, scratch, join)
+            demand_hold()
+            counts = publish(draft, day_folder(settings, day), node_names(settings))
+            if is_closed(settings, day):
+                set_flow(settings, day)
+            return counts
     except pymysql.MySQLError as error:
+        if says_disk_full(str(error)):
+            raise disk_full(settings.data_dir) from error
         raise StorageError(f"{day} could not be archived: {error.args[-1]}. See `kakou status`.") from error
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise DiskFullError(
-            f"No room is left in {settings.history_dir}. Free some, then archive {day} again."
-        ) from error
 
 
 def archive_closed_days(settings: Settings) -> list[date]:
-    """Archives every day before today that a node holds rows of, so that a missed night is made up for."""
-    days = days_stored(settings, today(settings))
+    """Archives every day before today that a node holds rows of, so that a missed night is made up for.
+
+    Raises:
+        StorageError: some days could not be archived, and why; the others were.
+    """
+    try:
+        days = days_stored(settings, today(settings))
+    except pymysql.MySQLError as error:
+        raise StorageError(f"A node does not answer: {error.args[-1]}. See `kakou status`.") from error
+    refused = []
     for day in days:
-        archive_day(settings, day)
+        try:
+            archive_day(settings, day)
+        except StorageError as error:
+            refused.append(str(error))
+    if refused:
+        raise StorageError(" ".join(refused))
     return days
 
 
-def days_stored(settings: Settings, before: date) -> list[date]:
-    """The days before ``before`` of which some node holds rows, oldest first."""
-    days: set[date] = set()
-    for node in node_names(settings):
-        server = connect(settings, node, "kakou_reader")
-        with server, server.cursor() as cursor:
-            cursor.execute("SELECT DISTINCT DATE(gcsj) FROM traffic_data WHERE gcsj < %s", (before,))
-            days.update(row[0] for row in cursor.fetchall())
-    return sorted(days)
+@contextmanager
+def hold_archive(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Keeps everybody else from changing the archive or what rests on it: archiving, retention.
+
+    Yields:
+        raises ``StorageError`` if the hold was lost meanwhile, as when the first node was restarted.
+
+    Raises:
+        StorageError: somebody else held it for longer than a minute.
+    """
+    keeper = open_node(settings, node_names(settings)[0], "kakou_reader")
+    with keeper, keeper.cursor() as cursor:
+        take_lock(cursor, LOCK, "another archiving")
+
+        def demand() -> None:
+            cursor.execute("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", (LOCK,))
+            if not cursor.fetchone()[0]:
+                raise StorageError("The archive is no longer ours alone. Archive the day again.")
+
+        yield demand
 
 
-def archived_ids(settings: Settings, node: str, day: date) -> Iterator[list[str]]:
-    """The pass ids of ``node`` in the archive of ``day``, in lists of at most ``BATCH_ROWS``."""
-    for path in sorted(day_folder(settings, day).glob(f"{node}-*.parquet")):
-        for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=["GCXH"]):
-            yield batch.column(0).to_pylist()
-
-
-def _archive(settings: Settings, day: date, nodes: tuple[str, ...]) -> dict[str, int]:
-    """The work of ``archive_day``; the caller holds the lock, so the draft is ours."""
-    draft = settings.history_dir / f".draft-{day.isoformat()}"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        for node in nodes:
-            _write_node(settings, node, day, draft)
-        return _publish(draft, day_folder(settings, day), nodes)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _write_node(settings: Settings, node: str, day: date, draft: Path) -> None:
-    """Writes those rows of one node that the archive lacks, read in one snapshot."""
-    known = {one for ids in archived_ids(settings, node, day) for one in ids}
-    span = (day, day + timedelta(days=1))
-    server = connect(settings, node, "kakou_reader", cursorclass=SSCursor)
+def _write_node(
+    settings: Settings, node: str, day: date, scratch: Path, join: duckdb.DuckDBPyConnection
+) -> None:
+    """Writes those rows of one node that neither the archive nor the draft holds yet."""
+    keys, missing = scratch / f"keys-{node}.parquet", scratch / f"missing-{node}.parquet"
+    folder, draft = day_folder(settings, day), scratch / "day"
+    server = open_node(settings, node, "kakou_reader")
     with server, server.cursor() as cursor:
-        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-        cursor.execute("SELECT COUNT(*) FROM traffic_data WHERE gcsj >= %s AND gcsj < %s", span)
-        expected = cursor.fetchall()[0][0]
-        cursor.execute(
-            f"SELECT {_COLUMNS} FROM traffic_data WHERE gcsj >= %s AND gcsj < %s ORDER BY gcsj, id",  # noqa: S608
-            span,
-        )
-        number = len(list(day_folder(settings, day).glob(f"{node}-*.parquet")))
-        seen = _write_rows(cursor, draft / f"{node}-{number:04d}.parquet", known)
-    if seen != expected:
+        before = count_by_hour(cursor, day)
+        read = write_keys(cursor, day, keys)
+        after = count_by_hour(cursor, day)
+        _demand_counts(node, day, before, read, after)
+        expected = write_missing(join, keys, files_of(folder) + files_of(draft), missing)
+        number = len(list(folder.glob(f"{node}-*.parquet")))
+        written = _copy(cursor, missing, draft / f"{node}-{number:04d}.parquet")
+    if written != expected:
         raise StorageError(
-            f"{node} counts {expected} rows of {day}, but {seen} were read. Archive the day again."
+            f"{node} has {expected} rows of {day} to archive, but {written} were read. Archive the day again."
         )
 
 
-def _write_rows(cursor: Any, path: Path, known: set[str]) -> int:
-    """Streams the cursor's rows into a file, without those in ``known``; returns how many the cursor gave."""
-    seen = 0
-    writer: pq.ParquetWriter | None = None
-    while rows := cursor.fetchmany(BATCH_ROWS):
-        seen += len(rows)
-        fresh = [row for row in rows if row[0] not in known]
-        if fresh:
-            writer = writer or pq.ParquetWriter(path, SCHEMA, compression="zstd")
-            columns = [
-                pa.array(values, field.type)
-                for values, field in zip(zip(*fresh, strict=True), SCHEMA, strict=True)
-            ]
-            writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
-    if writer is not None:
-        writer.close()
-        with path.open("rb") as written:
-            os.fsync(written.fileno())
-    return seen
+def _demand_counts(node: str, day: date, before: list[int], read: list[int], after: list[int]) -> None:
+    """Rows only come while a day is read: by hour, as many as before were read, and no more than now."""
+    for hour, (least, number, most) in enumerate(zip(before, read, after, strict=True)):
+        if not least <= number <= most:
+            raise StorageError(
+                f"{node} counts {least} to {most} rows of {day} in hour {hour}, but {number} were read. "
+                "Archive the day again."
+            )
 
 
-def _publish(draft: Path, folder: Path, nodes: tuple[str, ...]) -> dict[str, int]:
-    """Makes the draft visible: a new day by one rename, further files of a known day one by one."""
-    counts = {
-        node: sum(
-            pq.read_metadata(path).num_rows
-            for place in (folder, draft)
-            for path in place.glob(f"{node}-*.parquet")
-        )
-        for node in nodes
-    }
-    (draft / COUNTS_FILE).write_text(json.dumps(counts), encoding="ascii")
-    if folder.exists():
-        for path in sorted(draft.iterdir(), key=lambda one: one.name == COUNTS_FILE):
-            path.replace(folder / path.name)
-    else:
-        draft.rename(folder)
-    return counts
+def _copy(cursor: Any, missing: Path, path: Path) -> int:
+    """Writes the rows whose keys ``missing`` lists to a file of the archive; returns how many there were."""
+    file = DayFile(path)
+    for keys in lists_of(missing, ["GCXH"], ROWS_AT_ONCE):
+        rows = {row[0]: row for row in rows_under(cursor, COLUMNS, [id for (id,) in keys])}
+        if rows:
+            file.add([rows[id] for (id,) in keys if id in rows])
+    file.close()
+    return file.rows

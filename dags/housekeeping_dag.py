@@ -1,8 +1,13 @@
 """
 ### 清理 · Housekeeping
 
-At 03:00: passes older than `keep_days` days are deleted from the nodes if their day is archived; task logs
-older than 30 days are removed. 每天 03:00 删除已归档且超过保留期的通行记录，并清理 30 天前的任务日志。
+At 03:00: passes older than `keep_days` days are deleted from the nodes if their day is archived; roll-ups
+after `keep_flow_days`, warnings that nobody reviewed after `keep_warnings_days`, fates of records once Kafka
+has let go of them; task logs after 30 days. 每天 03:00 删除已归档且超过保留期的通行记录，
+以及过期的汇总、预警、记录去向与任务日志。
+
+Everything is deleted in chunks that nobody waits for. A task that fails leaves the others alone and may be
+run again.
 """
 
 from __future__ import annotations
@@ -35,10 +40,32 @@ with DAG(
         return {str(day): rows for day, rows in delete_old(settings, settings.keep_days).items()}
 
     @task
+    def delete_old_flow() -> dict[str, int]:
+        from sql.housekeeping import delete_old_flow as delete
+
+        return delete(load_settings())
+
+    @task
+    def delete_old_fates() -> dict[str, int]:
+        """Asks Kafka what it still has, since it drops whole segments and not by the hour."""
+        from sql.housekeeping import delete_old_fates as delete
+
+        return delete(load_settings())
+
+    @task
+    def delete_old_warnings() -> int:
+        from sql.housekeeping import delete_old_warnings as delete
+
+        return delete(load_settings())
+
+    @task
     def delete_old_logs() -> int:
         from kakou.stack.old_logs import delete_old_logs as delete
 
         return delete(load_settings().log_dir / "airflow", timedelta(days=KEEP_LOGS_DAYS))
 
     delete_old_passes()
+    delete_old_flow()
+    delete_old_fates()
+    delete_old_warnings()
     delete_old_logs()

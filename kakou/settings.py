@@ -73,6 +73,12 @@ class Settings(BaseSettings):
         description="Memory in which each data node keeps its tables, in MiB; taken as it is needed",
     )
     keep_days: int = Field(3, ge=1, description="Days that traffic_data keeps")
+    keep_flow_days: int = Field(
+        400, ge=1, description="Days that the roll-up flow_hourly keeps; never fewer than KAKOU_KEEP_DAYS"
+    )
+    keep_warnings_days: int = Field(
+        400, ge=30, description="Days that warnings are kept; those of a reviewed case stay"
+    )
     max_offsets_per_trigger: int = Field(40_000, ge=1, description="Most records of one micro-batch")
     slice_records: int = Field(
         50_000,

@@ -17,7 +17,7 @@ from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.topology import Topology, load_topology
 from sql.migrate import WRITER_RIGHTS, create_account, grant_reader, take_lock
-from sql.spider import gate_key, placeholder, quote, read_partitions, sharded_table, single_table
+from sql.spider import gate_key, over_tls, placeholder, quote, read_partitions, sharded_table, single_table
 from sql.views import create_views
 
 LOCK: Final = "kakou_endpoint"
@@ -118,8 +118,10 @@ def missing_gates(names: Iterable[str], rendered: Iterable[str], max_chars: int)
 
 def swap_in(cursor: Any, tables: Mapping[str, str]) -> None:
     """Creates each table beside the old one and swaps all of them at once."""
+    cursor.execute("SELECT @@ssl_ca")  # an endpoint that speaks TLS has one, and its nodes then demand TLS
+    authority = cursor.fetchone()[0]
     for table, statement in tables.items():
-        _create_beside(cursor, table, statement)
+        _create_beside(cursor, table, over_tls(statement, authority) if authority else statement)
     _swap(cursor, tables)
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from kakou.sharding import Ring
 
+_WRAPPER: Final = 'wrapper "mysql"'
 _UNIQUE_KEY = re.compile(r"^(\s*(?:PRIMARY|UNIQUE) KEY .*)\)(,?)$", re.MULTILINE)
 _LITERAL = re.compile(r"'((?:[^'\\]|''|\\.)*)'|_\w+ 0x([0-9a-fA-F]*)", re.DOTALL)
 _VALUES = re.compile(r"VALUES IN \(((?:'(?:[^'\\]|''|\\.)*'|_\w+ 0x[0-9a-fA-F]*|[,\s])*)\)", re.DOTALL)
@@ -80,6 +81,23 @@ def sharded_table(
         f"CREATE TABLE `{name}` (\n{columns}\n) ENGINE=SPIDER {charset} COMMENT='wrapper \"mysql\"'\n"
         f"PARTITION BY LIST COLUMNS(`{column}`) (\n{_partitions(ring, gates, remote)}\n)"
     )
+
+
+def over_tls(statement: str, authority: str) -> str:
+    r"""The CREATE TABLE of a Spider table, whose links then speak TLS with nodes that ``authority`` knows.
+
+    Only the comment of a table can say so: CREATE SERVER of MariaDB 10.11 has no such option. There a blank
+    parts the values for several links, so one inside a path is escaped.
+
+    Args:
+        authority: path of its certificate, as the endpoint's server reads it.
+
+    >>> over_tls("... COMMENT='wrapper \"mysql\", srv \"dn1\"'", "/a b/ca.pem")
+    '... COMMENT=\'wrapper "mysql", ssl_ca "/a\\\\ b/ca.pem", ssl_verify_server_cert "1", srv "dn1"\''
+    """
+    path = authority.replace(" ", "\\ ")
+    words = quote(f'{_WRAPPER}, ssl_ca "{path}", ssl_verify_server_cert "1"')
+    return statement.replace(f"COMMENT='{_WRAPPER}", f"COMMENT={words[:-1]}", 1)
 
 
 def _partitions(ring: Ring, gates: Iterable[str], remote: str) -> str:

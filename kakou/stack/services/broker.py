@@ -10,15 +10,16 @@ from pathlib import Path
 
 from kafka.admin import KafkaAdminClient
 
-from kakou.connections import KAFKA_USER, kafka_options
+from kakou.connections import KAFKA_USER, TLS_VERSIONS, kafka_options, kafka_protocol
 from kakou.secret_files import secret
 from kakou.settings import Settings
+from kakou.stack.certificates import ensure_certificates, server_file
 from kakou.stack.jars import jars_dir, require_java
 from kakou.stack.service import Service
 from kakou.stack.steps import run_step
 from kakou.whole_files import write_private
 
-_NODE = 1
+NODE = 1
 
 
 def _property(path: Path) -> str:
@@ -38,16 +39,17 @@ def _properties(settings: Settings, data: Path) -> str:
     password = secret(settings, "kafka").get_secret_value()
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     jaas = f'{login} username="{KAFKA_USER}" password="{password}" user_{KAFKA_USER}="{password}";'
+    protocol = kafka_protocol(settings)
     host, client, controller = settings.host, settings.port("kafka"), settings.port("kafka_controller")
     return "\n".join(
         [
             "process.roles=broker,controller",
-            f"node.id={_NODE}",
+            f"node.id={NODE}",
             # Not kept in the data, so that the ports may change between two starts.
-            f"controller.quorum.voters={_NODE}@{host}:{controller}",
+            f"controller.quorum.voters={NODE}@{host}:{controller}",
             f"listeners=CLIENT://{host}:{client},CONTROLLER://{host}:{controller}",
             f"advertised.listeners=CLIENT://{host}:{client}",
-            "listener.security.protocol.map=CLIENT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+            f"listener.security.protocol.map=CLIENT:{protocol},CONTROLLER:{protocol}",
             "controller.listener.names=CONTROLLER",
             "inter.broker.listener.name=CLIENT",
             "sasl.enabled.mechanisms=PLAIN",
@@ -55,6 +57,7 @@ def _properties(settings: Settings, data: Path) -> str:
             "sasl.mechanism.controller.protocol=PLAIN",
             f"listener.name.client.plain.sasl.jaas.config={jaas}",
             f"listener.name.controller.plain.sasl.jaas.config={jaas}",
+            *_tls(settings),
             f"log.dirs={_property(data)}",
             "offsets.topic.replication.factor=1",
             "offsets.topic.num.partitions=4",
@@ -75,6 +78,21 @@ def _properties(settings: Settings, data: Path) -> str:
     )
 
 
+def _tls(settings: Settings) -> list[str]:
+    """Of both listeners, and of the broker as a client of its controller."""
+    if not settings.tls_on:
+        return []
+    return [
+        "ssl.keystore.type=PEM",
+        f"ssl.keystore.location={_property(server_file(settings))}",
+        "ssl.truststore.type=PEM",
+        f"ssl.truststore.location={_property(settings.tls_authority_file)}",
+        f"ssl.enabled.protocols={TLS_VERSIONS}",
+        "ssl.endpoint.identification.algorithm=https",
+        "ssl.client.auth=none",  # a client shows its password
+    ]
+
+
 def _java(settings: Settings, *arguments: str | Path) -> list[str]:
     return [
         str(require_java()),
@@ -90,6 +108,8 @@ def _java(settings: Settings, *arguments: str | Path) -> list[str]:
 
 
 def _prepare(settings: Settings) -> None:
+    if settings.tls_on:
+        ensure_certificates(settings)
     run = settings.run_dir
     logging = resources.files("kakou.stack").joinpath("log4j2-kafka.xml").read_text(encoding="utf-8")
     write_private(run / "log4j2-kafka.xml", logging)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kakou.connections import redis_client
+from kakou.connections import TLS_VERSIONS, redis_client
 from kakou.secret_files import secret
 from kakou.settings import Settings
+from kakou.stack.certificates import ensure_certificates, server_file
 from kakou.stack.debian import debian_root, library_path
 from kakou.stack.service import Service
 from kakou.whole_files import write_private
@@ -17,12 +18,29 @@ def _quoted(path: Path) -> str:
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def _listening(settings: Settings) -> list[str]:
+    port = settings.port("redis")
+    if not settings.tls_on:
+        return [f"port {port}"]
+    return [
+        "port 0",  # no open port beside the other
+        f"tls-port {port}",
+        f"tls-cert-file {_quoted(server_file(settings))}",
+        f"tls-key-file {_quoted(server_file(settings))}",
+        f"tls-ca-cert-file {_quoted(settings.tls_authority_file)}",
+        "tls-auth-clients no",  # a client shows its password
+        f'tls-protocols "{TLS_VERSIONS.replace(",", " ")}"',
+    ]
+
+
 def _prepare(settings: Settings) -> None:
+    if settings.tls_on:
+        ensure_certificates(settings)
     data = settings.data_dir / "redis"
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     lines = [
         f"bind {settings.host}",
-        f"port {settings.port('redis')}",
+        *_listening(settings),
         "protected-mode yes",
         f"requirepass {secret(settings, 'redis').get_secret_value()}",
         f"dir {_quoted(data)}",

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from kakou.connections import connect
+from kakou.connections import TLS_VERSIONS, connect
 from kakou.secret_files import secret
 from kakou.settings import Settings
+from kakou.stack.certificates import ensure_certificates, server_file
 from kakou.stack.debian import debian_root, library_path
 from kakou.stack.rendering import socket_path
 from kakou.stack.service import Service
@@ -83,6 +84,7 @@ def _options(settings: Settings, name: str, data: Path) -> str:
         "key-buffer-size=4M",
         "aria-pagecache-buffer-size=8M",
         "loose-innodb-print-all-deadlocks=ON",
+        *_tls(settings, data),
     ]
     if name == "endpoint":
         lines += [
@@ -101,6 +103,21 @@ def _options(settings: Settings, name: str, data: Path) -> str:
             "idle-transaction-timeout=20",
         ]
     return "\n".join([*lines, ""])
+
+
+def _tls(settings: Settings, data: Path) -> list[str]:
+    if not settings.tls_on:
+        return []
+    # From the data folder, where the server runs: the endpoint's tables hold this path (see sql.endpoint),
+    # and it must go on to be right when <var> is moved.
+    authority = os.path.relpath(settings.tls_authority_file.resolve(), data.resolve())
+    return [
+        f"ssl-ca={authority}",
+        f"ssl-cert={server_file(settings)}",
+        f"ssl-key={server_file(settings)}",
+        f"tls-version={TLS_VERSIONS}",
+        "require-secure-transport=ON",
+    ]
 
 
 def _first_sql(settings: Settings) -> str:
@@ -133,6 +150,8 @@ def _environment(settings: Settings) -> Mapping[str, str]:
 
 
 def _prepare(settings: Settings, name: str) -> None:
+    if settings.tls_on:
+        ensure_certificates(settings)
     run, data = settings.run_dir, settings.data_dir / name
     _scratch(settings, name).mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private(run / f"{name}.cnf", _options(settings, name, data))

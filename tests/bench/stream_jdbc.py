@@ -1,10 +1,13 @@
 """Spark's own JDBC writer with its defaults, as the yardstick of the direct writer.
 
-As a module it fetches the driver; as a program (``stream_jdbc.py JAR WARM PARTS``) it is measured: each file
-``dn1.parquet``, ``dn2.parquet`` of a folder is one partition and goes to its node by ``DataFrame.write.jdbc``
-in append mode, all nodes at once, so there are as many connections as the direct writer has. Nothing is
-tuned: batch size and driver options are the defaults. The rows lie in Spark's memory before the clock starts,
-and the folder WARM is written first.
+As a module it fetches the driver; as a program (``stream_jdbc.py JAR WARM PARTS [OPTIONS]``) it is measured:
+each file ``dn1.parquet``, ``dn2.parquet`` of a folder is one partition and goes to its node by
+``DataFrame.write.jdbc`` in append mode, all nodes at once, so there are as many connections as the direct
+writer has. Nothing is tuned: batch size and driver options are the defaults. The rows lie in Spark's memory
+before the clock starts, and the folder WARM is written first.
+
+By default this driver sends a batch to a MariaDB server in its own bulk protocol, which no MySQL has;
+``WITHOUT_BULK`` is how it writes to the MySQL of production.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from kakou.stack.steps import run_step
 
 IVY_FILE = Path(__file__).with_name("ivy-jdbc.xml")
 DRIVER = "org.mariadb.jdbc.Driver"
+WITHOUT_BULK = "&useBulkStmts=false&useBulkStmtsForInserts=false"
 
 
 def fetch_driver(settings: Settings, folder: Path) -> Path:
@@ -51,8 +55,11 @@ def fetch_driver(settings: Settings, folder: Path) -> Path:
     return next(folder.glob("*.jar"))
 
 
-def write(settings: Settings, jar: Path, warm: Path, parts: Path) -> dict[str, float]:
+def write(settings: Settings, jar: Path, warm: Path, parts: Path, options: str) -> dict[str, float]:
     """Writes each file of both folders to the node that it is named after; only ``parts`` is timed.
+
+    Args:
+        options: further ones of the driver, as at the end of an address (``&name=value``).
 
     Returns:
         ``rows`` and ``seconds``.
@@ -67,7 +74,8 @@ def write(settings: Settings, jar: Path, warm: Path, parts: Path) -> dict[str, f
     }  # fmt: skip
 
     def append(node: str, frame: Any) -> None:
-        url = f"jdbc:mariadb://{settings.host}:{settings.port(node)}/{NODE_DATABASE}"
+        # Spark quotes names as the server wants them only under this scheme.
+        url = f"jdbc:mysql://{settings.host}:{settings.port(node)}/{NODE_DATABASE}?permitMysqlScheme{options}"
         frame.write.jdbc(url, "traffic_data", mode="append", properties=account)
 
     found: dict[str, float] = {}
@@ -84,5 +92,5 @@ def write(settings: Settings, jar: Path, warm: Path, parts: Path) -> dict[str, f
 
 
 if __name__ == "__main__":
-    jar_file, warm_folder, parts_folder = map(Path, sys.argv[1:])
-    print(json.dumps(write(load_settings(_env_file=None), jar_file, warm_folder, parts_folder)))
+    places = [Path(one) for one in sys.argv[1:4]]
+    print(json.dumps(write(load_settings(_env_file=None), *places, options="".join(sys.argv[4:]))))

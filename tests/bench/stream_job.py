@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
+from stream_stack import stream_log
 
 from kakou import redis_keys
 from kakou.connections import connect, node_names, redis_client
@@ -22,6 +23,7 @@ LOOK_S = 0.2
 STOP_S, DEATH_S = 90.0, 30.0
 QUERIES = ("ingest", "detection")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_JAVA_STACK = re.compile(r"\s*(at [\w.$]+[(/]|\.\.\. \d+ more|$)")
 _PAIR = re.compile(r"(\w+)=(\S+)")
 
 
@@ -58,7 +60,7 @@ class Job:
 
     def __init__(self, settings: Settings) -> None:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
-        self._log = settings.log_dir / "bench-stream.log"
+        self._log = stream_log(settings)
         self._read = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -130,8 +132,9 @@ class Job:
             self.kill()
 
     def tail(self) -> str:
-        """The last words of the log."""
-        return self._log.read_text("utf-8", "replace")[-2000:]
+        """The last words of the log that are no stack of Java's."""
+        lines = _COLOUR.sub("", self._log.read_text("utf-8", "replace")).splitlines()
+        return " / ".join(line.strip()[:300] for line in lines if not _JAVA_STACK.match(line))[-1500:]
 
 
 class Progress:

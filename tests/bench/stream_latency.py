@@ -88,7 +88,8 @@ def _followed(
     return {
         "records": len(traffic.values), "followed": len(followed),
         "queryable": percentiles([seen[number] - feed.at[number] for number in followed.values()]),
-        "turn": percentiles(turns), "poll_cpu": spent.bench, "others": spent.others,
+        "turn": percentiles(turns), "others": spent.others,
+        "bench_share": round(spent.bench / spent.wall, 2),
         "ingest_batches": percentiles(seconds) if seconds else {},
         "warnings": percentiles(late) if late else {"count": 0}, "clones": len(clones),
         "cpu_share": {role: round(used / spent.wall, 2) for role, used in spent.cpu.items()},
@@ -160,5 +161,7 @@ def in_words(found: dict[str, Any]) -> str:
         f"{queryable['count']:,} of {found['records']:,} rows followed at {found['rate']:,.0f}/s: p50 "
         f"{queryable['p50']:.2f} s, p99 {queryable['p99']:.2f} s, max {queryable['max']:.2f} s; "
         f"turn of the poller p50 {turn['p50'] * 1000:.0f} ms, p99 "
-        f"{turn['p99'] * 1000:.0f} ms; {warnings['count']} of {found['clones']} {warned}"
+        f"{turn['p99'] * 1000:.0f} ms; producer and poller took {found['bench_share']:.2f} core, the endpoint "
+        f"{found['cpu_share'].get('endpoint', 0):.2f}, others {found['others']:.2f}; {warnings['count']} of "
+        f"{found['clones']} {warned}"
     )

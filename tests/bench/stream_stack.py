@@ -24,6 +24,7 @@ from sql.gates import load_gates
 # Rows with four indexes, their log, the topic, the state and its last versions; measured below 1 KiB.
 BYTES_A_RECORD, SPARE_GIB = 2_000, 2.0
 FIRST_OFFSET, LAST_OFFSET, STEP = 10_000, 23_000, 100
+FAILED_LOG = "failed-stream.log"  # of the last run that broke off
 PASS_TABLES = ("traffic_data", "flow_hourly", "duplicate_records", "batch_ledger")
 
 
@@ -53,9 +54,18 @@ def private_stack(work: Path, records: int, **overrides: object) -> Iterator[Set
         write_gates(dimension)
         load_gates(settings, dimension)
         yield settings
+    except Exception:
+        if stream_log(settings).exists():
+            shutil.copyfile(stream_log(settings), work / FAILED_LOG)
+        raise
     finally:
         lifecycle.down(settings)
         shutil.rmtree(var, ignore_errors=True)
+
+
+def stream_log(settings: Settings) -> Path:
+    """What the stream says, however often it is started."""
+    return settings.log_dir / "bench-stream.log"
 
 
 def store_pids(settings: Settings) -> dict[str, int]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 from stream_costs import Costs, roles_of
-from stream_jdbc import fetch_driver
+from stream_jdbc import WITHOUT_BULK, fetch_driver
 from stream_job import StreamError
 from stream_pipeline import local_now
 from stream_stack import empty_passes, private_stack, store_pids
@@ -86,7 +86,8 @@ def run_writers(work: Path, rows: int, jdbc_rows: int, repeat: int) -> dict[str,
     best = max(rates["in batches"], rates["at once"])
     return {
         "rows": len(contest.rows), "batch": contest.batch, "repeat": repeat, "runs": runs, "rates": rates,
-        "jdbc": jdbc, "to_load": rates["ours"] / best, "to_jdbc": rates["ours"] / jdbc["rate"],
+        "jdbc": jdbc, "to_load": rates["ours"] / best,
+        "to_jdbc": {name: rates["ours"] / one["rate"] for name, one in jdbc.items()},
         "others": statistics.median(one["others"] for of in runs.values() for one in of),
     }  # fmt: skip
 
@@ -172,28 +173,39 @@ def _load(settings: Settings, by_node: dict[str, list[Path]]) -> None:
         list(pool.map(load, by_node))
 
 
-def _jdbc(contest: Contest, work: Path, wanted: int) -> dict[str, float]:
+def _jdbc(contest: Contest, work: Path, wanted: int) -> dict[str, dict[str, float]]:
+    """Spark's writer with the defaults of the driver, and as it writes to MySQL; a part of the rows."""
     settings = contest.settings
-    empty_passes(settings)
     jar = fetch_driver(settings, work / "jdbc")
     warm, parts = settings.var / "jdbc" / "warm", settings.var / "jdbc" / "parts"
-    nodes = node_names(settings)
     for folder in (warm, parts):
         folder.mkdir(parents=True)
+    nodes = node_names(settings)
+    held = 0
     for node in nodes:
-        each, first = wanted // len(nodes), max(1, wanted // len(nodes) // 20)
-        contest.of_node(node, first).write_parquet(warm / f"{node}.parquet")
-        contest.of_node(node, each, skip=first).write_parquet(parts / f"{node}.parquet")
+        each, first = wanted // len(nodes), max(1, wanted // len(nodes) // 10)
+        rows = contest.of_node(node, first + each)
+        rows[:first].write_parquet(warm / f"{node}.parquet")
+        rows[first:].write_parquet(parts / f"{node}.parquet")
+        held += len(rows)
+    found = {}
+    for name, options in (("default", ""), ("without bulk", WITHOUT_BULK)):
+        empty_passes(settings)
+        one = _spark_writes(settings, [jar, warm, parts], options)
+        _demand(settings, held)
+        found[name] = one | {"rate": one["rows"] / one["seconds"]}
+    return found
+
+
+def _spark_writes(settings: Settings, places: list[Path], options: str) -> dict[str, float]:
+    program = Path(__file__).with_name("stream_jdbc.py")
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("stream_jdbc.py")), str(jar), str(warm), str(parts)],
+        [sys.executable, *map(str, (program, *places)), options],
         env=child_environment(settings), capture_output=True, text=True, timeout=JDBC_LIMIT_S, check=False,
     )  # fmt: skip
     if done.returncode:
         raise StreamError(f"Spark's JDBC writer failed: {done.stderr[-1500:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    held = sum(pl.read_parquet(file).height for folder in (warm, parts) for file in folder.iterdir())
-    _demand(settings, held)
-    return found | {"rate": found["rows"] / found["seconds"]}
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def _demand(settings: Settings, rows: int) -> None:

@@ -19,6 +19,7 @@ from kakou.settings import Settings
 from spark_jobs.sinks.fates import Batch, add_batch, add_duplicates, add_rejected, is_written, open_flow
 from spark_jobs.sinks.rows import FLOW_KEY, ROW_COLUMNS, flow_of, stored_under
 from spark_jobs.sinks.sorting import Sorted
+from sql.endpoint import is_mycat
 
 _ANSWER_S: Final = 120
 _INSERT: Final = (
@@ -51,6 +52,11 @@ class Endpoint:
             pymysql.MySQLError: one of them is away.
         """
         with self._connect("endpoint", autocommit=True) as endpoint, self._connect(self._first) as first:
+            if not is_mycat(endpoint):
+                # Spider then sends a statement that says what to do with a row that is there to the node
+                # whole; row by row it takes three times as long.
+                with endpoint.cursor() as cursor:
+                    cursor.execute("SET SESSION spider_direct_dup_insert = 1")
             yield EndpointBatch(batch, endpoint, first)
 
     def close(self) -> None:

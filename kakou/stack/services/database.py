@@ -78,8 +78,8 @@ def _options(settings: Settings, name: str, data: Path) -> str:
         "max-connections=200",
         "max-allowed-packet=64M",
         "performance-schema=OFF",
-        "innodb-buffer-pool-size=64M",
-        "innodb-log-file-size=48M",
+        f"innodb-buffer-pool-size={_buffer_mb(settings, name)}M",
+        f"innodb-log-file-size={_log_mb(settings, name)}M",
         "innodb-log-buffer-size=8M",
         "key-buffer-size=4M",
         "aria-pagecache-buffer-size=8M",
@@ -103,6 +103,16 @@ def _options(settings: Settings, name: str, data: Path) -> str:
             "idle-transaction-timeout=20",
         ]
     return "\n".join([*lines, ""])
+
+
+def _buffer_mb(settings: Settings, name: str) -> int:
+    """Memory for tables; the endpoint keeps a copy of the gates and no pass."""
+    return 32 if name == "endpoint" else settings.node_buffer_mb
+
+
+def _log_mb(settings: Settings, name: str) -> int:
+    """Half of that memory, so that a burst of passes is written to the tables once and not page by page."""
+    return _buffer_mb(settings, name) // 2
 
 
 def _tls(settings: Settings, data: Path) -> list[str]:
@@ -163,7 +173,7 @@ def _prepare(settings: Settings, name: str) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     options = run / f"{name}-first.cnf"
-    write_private(options, _first_options(settings, draft, _scratch(settings, name)))
+    write_private(options, _first_options(settings, name, draft))
     run_step(
         [_program(settings), f"--defaults-file={options}", "--bootstrap", "--log-warnings=0"],
         what=f"The data folder of {name} could not be initialised",
@@ -175,14 +185,14 @@ def _prepare(settings: Settings, name: str) -> None:
     draft.rename(data)
 
 
-def _first_options(settings: Settings, data: Path, scratch: Path) -> str:
+def _first_options(settings: Settings, name: str, data: Path) -> str:
     """Those that hold before there is a server; the size of the log is fixed when the tablespace is made."""
     return "\n".join(
         [
             "[mariadbd]",
-            *_places(settings, data, scratch),
+            *_places(settings, data, _scratch(settings, name)),
             "character-set-server=utf8mb4",
-            "innodb-log-file-size=48M",
+            f"innodb-log-file-size={_log_mb(settings, name)}M",
             "net-buffer-length=16K",
             "max-allowed-packet=8M",
             "enforce-storage-engine=",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import threading
 import time
 from collections import OrderedDict, deque
@@ -131,16 +130,6 @@ class FailedLogins:
         while times and times[0] <= self._now() - FAILURE_SECONDS:
             times.popleft()
         return times
-
-
-def is_loopback(host: str) -> bool:
-    """True if only this machine can reach ``host``."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _same(given: str, right: SecretStr) -> bool:

@@ -64,7 +64,13 @@ def _properties(settings: Settings, name: str) -> dict[str, str]:
         "spark.driver.host": settings.host,
         "spark.driver.bindAddress": settings.host,
         "spark.driver.extraJavaOptions": " ".join(
-            (*_JVM_FLAGS, f"-Dderby.system.home={scratch}", f"-Djava.io.tmpdir={scratch}", _log4j(settings))
+            (
+                *_JVM_FLAGS,
+                # In quotes, because Spark splits the options as a shell does.
+                f'"-Dderby.system.home={scratch}"',
+                f'"-Djava.io.tmpdir={scratch}"',
+                _log4j(settings),
+            )
         ),
         "spark.jars": ",".join(str(jar) for jar in sorted((settings.parts / "jars" / "spark").glob("*.jar"))),
         "spark.jars.ivy": str(scratch / "ivy"),

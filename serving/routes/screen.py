@@ -8,10 +8,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse
 
-from kakou.settings import PROJECT_ROOT
+from kakou.settings import PROJECT_ROOT, is_loopback
 from serving.dependencies import ServicesDep, Signed
 from serving.problems import NotSignedInError, ScreenMissingError
-from serving.security import SCREEN, TOKEN_SECONDS, is_loopback
+from serving.security import SCREEN, TOKEN_SECONDS
 
 router = APIRouter(include_in_schema=False)
 

@@ -9,9 +9,9 @@ import jwt
 import pytest
 
 from kakou.secret_files import secret
-from kakou.settings import Settings
+from kakou.settings import Settings, is_loopback
 from serving.problems import NotSignedInError, TooManyLoginsError, WrongCredentialsError
-from serving.security import API, MAX_FAILURES, SCREEN, TOKEN_SECONDS, Gatekeeper, is_loopback
+from serving.security import API, MAX_FAILURES, SCREEN, TOKEN_SECONDS, Gatekeeper
 
 
 class Hand:

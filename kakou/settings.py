@@ -115,6 +115,13 @@ class Settings(BaseSettings):
         "", description="Further origins whose pages may call the API, with commas between"
     )
 
+    reader_hosts: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9.:%/_, -]*$",
+        description="Further addresses from which kakou_reader may connect, with commas between, such as "
+        "10.1.2.%",
+    )
+
     detection_window_minutes: int = Field(120, ge=1, description="Passes this far apart are compared")
     lateness_minutes: int = Field(30, ge=0, description="How late a pass may arrive and still count")
     future_minutes: int = Field(

@@ -175,18 +175,33 @@ def _upgrade(settings: Settings, topology: Topology, node: str) -> None:
 
 
 def create_account(settings: Settings, cursor: Any, account: str, secret_name: str) -> None:
-    """Makes ``account``, which may come from our own host alone, or sets its secret again where it exists."""
+    """Makes ``account``, or sets its secret again where it exists.
+
+    It may come from our own host alone; the reader also from the hosts of the setting ``reader_hosts``, and
+    one that is no longer named there loses its account.
+    """
     password = secret(settings, secret_name).get_secret_value()
-    who = f"'{account}'@'{settings.host}'"
-    cursor.execute(f"CREATE USER IF NOT EXISTS {who} IDENTIFIED BY %s", (password,))
-    cursor.execute(f"ALTER USER {who} IDENTIFIED BY %s", (password,))
+    hosts = _hosts_of(settings, account)
+    for host in hosts:
+        cursor.execute("CREATE USER IF NOT EXISTS %s@%s IDENTIFIED BY %s", (account, host, password))
+        cursor.execute("ALTER USER %s@%s IDENTIFIED BY %s", (account, host, password))
+    if account == "kakou_reader":
+        cursor.execute("SELECT Host FROM mysql.user WHERE User = %s", (account,))
+        for host in {str(row[0]) for row in cursor.fetchall()} - set(hosts):
+            cursor.execute("DROP USER %s@%s", (account, host))
 
 
 def grant_reader(settings: Settings, cursor: Any, database: str, tables: Iterable[str]) -> None:
     """Lets ``kakou_reader`` read ``tables``, except those that are none of a reader's business."""
     for table in tables:
         if table not in NOT_FOR_READER:
-            cursor.execute(f"GRANT SELECT ON `{database}`.`{table}` TO 'kakou_reader'@'{settings.host}'")
+            for host in _hosts_of(settings, "kakou_reader"):
+                cursor.execute(f"GRANT SELECT ON `{database}`.`{table}` TO %s@%s", ("kakou_reader", host))
+
+
+def _hosts_of(settings: Settings, account: str) -> tuple[str, ...]:
+    further = settings.reader_hosts.split(",") if account == "kakou_reader" else ()
+    return (settings.host, *(host.strip() for host in further if host.strip()))
 
 
 def take_lock(cursor: Any, name: str, holder: str) -> None:

@@ -140,7 +140,7 @@ def test_every_server_keeps_the_time_of_the_platform(stack: Settings) -> None:
 
 def test_views_are_there_and_stay_within_what_mycat_can() -> None:
     files = list(Path(sql.views.FOLDER).glob("*.sql"))
-    assert {path.stem for path in files} == {"v_passes", "v_warnings"}
+    assert {path.stem for path in files} == {"v_passes", "v_flow_hourly", "v_forecast", "v_warnings"}
     for path in files:
         text = path.read_text(encoding="utf-8").upper()
         assert not re.search(r"\bWITH\b|\bOVER\s*\(|\(\s*SELECT\b", text), path.name

@@ -1,153 +1,136 @@
 """The proof that nothing was lost and nothing doubled: every offset of the topic has exactly one fate.
 
-stored (a row of ``traffic_data`` that names it), duplicate (a row of ``duplicate_records``) or rejected (a
-record of the rejected topic whose headers name it). ``balance`` is the rule, ``read_ledger`` the edge.
+stored (a row of ``traffic_data`` that names it, on a node or in the archive), duplicate (a row of
+``duplicate_records``) or rejected (a row of ``rejected_records``; its bytes lie in the rejected topic until
+somebody settles them). ``spark_jobs.ledger_laws`` is the rule, this the edge.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
 
-from kafka import KafkaConsumer, TopicPartition
+import polars as pl
 
-from kakou.connections import connect, kafka_options, node_names
+from kakou.connections import node_names
 from kakou.settings import Settings
+from spark_jobs.ledger_archive import read_archive
+from spark_jobs.ledger_batches import reached
+from spark_jobs.ledger_evidence import Evidence, Ledger, PartitionLedger
+from spark_jobs.ledger_laws import balance
+from spark_jobs.ledger_reading import NodeRows, read_attempts, read_node, read_ranges, read_topic
+from spark_jobs.ledger_rows import false_repeats
+from spark_jobs.rejected_records import rejected_places, rejected_records
+from spark_jobs.topic_reading import Tell, quietly, said_plainly, spans_of, topic_consumer
 
-Place = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class PartitionLedger:
-    """Fates of the offsets ``[start, end)`` of one partition; ``gaps`` have none."""
-
-    partition: int
-    start: int
-    end: int
-    stored: int
-    rejected: int
-    duplicate: int
-    gaps: int
+__all__ = ["Ledger", "PartitionLedger", "read_ledger", "rejected_records", "topic_spans"]
+_ASK_AGAIN_S: Final = 0.5
 
 
-@dataclass(frozen=True)
-class Ledger:
-    """What ``kakou ledger check`` says.
-
-    Attributes:
-        lost: offsets without a fate.
-        doubled: offsets with two fates or two rows, and ids that lie on two nodes.
-        unexpected: fates of offsets that the topic does not have.
-    """
-
-    partitions: tuple[PartitionLedger, ...]
-    lost: int
-    doubled: int
-    unexpected: int
-
-    @property
-    def balanced(self) -> bool:
-        """True if every offset has exactly one fate."""
-        return not (self.lost or self.doubled or self.unexpected)
-
-
-def balance(
-    spans: Mapping[int, tuple[int, int]],
-    stored: Iterable[tuple[str, int, int]],
-    duplicates: Iterable[Place],
-    rejected: Iterable[Place],
+def read_ledger(
+    settings: Settings, wait_seconds: float = 0, producer_log: Path | None = None, tell: Tell = quietly
 ) -> Ledger:
-    """Compares offsets with fates.
+    """Reads both topics, every node and the archive, and holds them against each other.
+
+    May run beside the stream: what is asked about is what the topic holds when it begins.
 
     Args:
-        spans: partition to its first offset and the one after its last.
-        stored: (id, partition, offset) of every row, all nodes together.
-        duplicates: places of repeated records.
-        rejected: places that rejected records name; one that was sent twice counts once.
+        settings: where everything is.
+        wait_seconds: how long to wait for the nodes to have handled that.
+        producer_log: every attempt of every producer, see ``spark_jobs.producer_log``.
+        tell: is told how far each reading has come.
+
+    Raises:
+        StorageError: a store is away.
+        BadInputError: the producer log cannot be used.
     """
-    rows = list(stored)
-    twice, thrown = set(duplicates), set(rejected)
-    fates = Counter([(partition, offset) for _, partition, offset in rows])
-    fates.update(twice)
-    fates.update(thrown)
-    ids = Counter(row[0] for row in rows)
-    doubled = sum(n - 1 for n in fates.values()) + sum(n - 1 for n in ids.values())
-    kept = {(partition, offset) for _, partition, offset in rows}
-    partitions = []
-    for partition, (start, end) in sorted(spans.items()):
-        every = {(partition, offset) for offset in range(start, end)}
-        partitions.append(
-            PartitionLedger(
-                partition,
-                start,
-                end,
-                len(every & kept),
-                len(every & thrown),
-                len(every & twice),
-                len(every - fates.keys()),
-            )
-        )
-    unexpected = sum(
-        1 for partition, offset in fates if not (p := spans.get(partition)) or not p[0] <= offset < p[1]
+    attempts = None if producer_log is None else read_attempts(producer_log)
+    with said_plainly(settings), topic_consumer(settings) as consumer:
+        asked = spans_of(consumer, settings.topic)
+        _wait(settings, {partition: end for partition, (_, end) in asked.items()}, wait_seconds, tell)
+        # The bytes of a refused record go before its row, and leave after it is settled.
+        kept = rejected_places(settings, tell)
+        nodes = [read_node(settings, number, tell) for number in range(len(node_names(settings)))]
+        topic = read_topic(consumer, settings.topic, asked, tell)
+        spans, ends = _as_it_is_now(asked, spans_of(consumer, settings.topic))
+    evidence = Evidence(
+        spans,
+        ends,
+        topic,
+        kept=kept,
+        nodes=node_names(settings),
+        only_first=settings.ingest_route == "endpoint",
+        attempts=attempts,
+        **_together(nodes),
     )
-    return Ledger(tuple(partitions), sum(one.gaps for one in partitions), doubled, unexpected)
-
-
-def read_ledger(settings: Settings) -> Ledger:
-    """Reads both nodes and both topics. All in memory: for tests and for a topic of some million records."""
-    stored: list[tuple[str, int, int]] = []
-    duplicates: list[Place] = []
-    for node in node_names(settings):
-        connection = connect(settings, node, "kakou_reader")
-        with connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT id, kafka_partition, kafka_offset FROM traffic_data WHERE kafka_offset IS NOT NULL"
-            )
-            stored += cursor.fetchall()
-            cursor.execute("SELECT kafka_partition, kafka_offset FROM duplicate_records")
-            duplicates += cursor.fetchall()
-    rejected = [place for place, _, _ in rejected_records(settings)]
-    return balance(topic_spans(settings), stored, duplicates, rejected)
+    del topic, nodes
+    return balance(_with_archive(settings, evidence))
 
 
 def topic_spans(settings: Settings) -> dict[int, tuple[int, int]]:
-    """First offset and the one after the last of each partition of the topic of passes."""
-    consumer = KafkaConsumer(**kafka_options(settings))
-    try:
-        partitions = [TopicPartition(settings.topic, number) for number in range(settings.partitions)]
-        start, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
-        return {one.partition: (start[one], end[one]) for one in partitions}
-    finally:
-        consumer.close()
+    """First offset and the one after the last of each partition that the topic of passes really has.
+
+    Raises:
+        StorageError: Kafka is away, or there is no such topic.
+    """
+    with said_plainly(settings), topic_consumer(settings) as consumer:
+        return spans_of(consumer, settings.topic)
 
 
-def rejected_records(settings: Settings) -> list[tuple[Place, str, bytes | None]]:
-    """Every record of the rejected topic that is from our topic: its place there, the reason, its bytes."""
-    consumer = KafkaConsumer(**kafka_options(settings), consumer_timeout_ms=10_000)
-    found: list[tuple[Place, str, bytes | None]] = []
-    try:
-        partition = TopicPartition(settings.rejected_topic, 0)
-        consumer.assign([partition])
-        consumer.seek_to_beginning(partition)
-        end = consumer.end_offsets([partition])[partition]
-        while consumer.position(partition) < end:
-            for records in consumer.poll(timeout_ms=1_000).values():
-                found += [_rejected(record) for record in records if _is_from(record, settings.topic)]
-    finally:
-        consumer.close()
-    return found
+def _together(nodes: list[NodeRows]) -> dict[str, Any]:
+    def all_of(what: str) -> pl.DataFrame:
+        frames: list[pl.DataFrame] = [getattr(one, what) for one in nodes]
+        return pl.concat(frames)
+
+    frames = ("stored", "duplicates", "conflicts", "rejected", "due", "ranges", "counts")
+    return {name: all_of(name) for name in frames} | {"placeless": sum(one.placeless for one in nodes)}
 
 
-def _headers(record: Any) -> dict[str, str]:
-    return {name: value.decode() for name, value in record.headers}
+def _as_it_is_now(
+    asked: dict[int, tuple[int, int]], now: dict[int, tuple[int, int]]
+) -> tuple[dict[int, tuple[int, int]], dict[int, int]]:
+    """Spans without what Kafka has dropped meanwhile, and the ends by now."""
+    spans = {
+        partition: (min(max(start, now.get(partition, (start, end))[0]), end), end)
+        for partition, (start, end) in asked.items()
+    }
+    return spans, {partition: end for partition, (_, end) in now.items()}
 
 
-def _is_from(record: Any, topic: str) -> bool:
-    return _headers(record)["topic"] == topic
+def _with_archive(settings: Settings, evidence: Evidence) -> Evidence:
+    """Adds archived rows; of the older ones those that a duplicate repeats, with a producer log all.
+
+    Read after the nodes: a row leaves its node only when it is archived.
+    """
+    first = {partition: start for partition, (start, _) in evidence.spans.items()}
+    everything = evidence.attempts is not None
+    archive, older = read_archive(settings, first, everything)
+    evidence = replace(evidence, archive=archive, older=older)
+    ids = false_repeats(evidence)["id"].unique()
+    if everything or ids.is_empty():
+        return evidence
+    return replace(evidence, older=read_archive(settings, first, ids)[1])
 
 
-def _rejected(record: Any) -> tuple[Place, str, bytes | None]:
-    headers = _headers(record)
-    return (int(headers["partition"]), int(headers["offset"])), headers["reason"], record.value
+def _wait(settings: Settings, ends: dict[int, int], seconds: float, tell: Tell) -> None:
+    """Waits until every node has written down batches up to ``ends``, or for ``seconds``."""
+    give_up = time.monotonic() + seconds
+    nodes = range(1 if settings.ingest_route == "endpoint" else len(node_names(settings)))
+    known: list[pl.DataFrame] = []
+    since: dict[int, Any] = {}
+    while seconds > 0:
+        for number in nodes:
+            ranges, since[number] = read_ranges(settings, number, since.get(number))
+            known.append(ranges.group_by("node", "partition").agg(pl.col("end").max()))
+        done = reached(pl.concat(known), only_first=False)
+        tell("batches", sum(min(done.get(one, 0), end) for one, end in ends.items()), sum(ends.values()))
+        left = give_up - time.monotonic()
+        if _all_there(ends, done) or left <= 0:
+            return
+        time.sleep(min(_ASK_AGAIN_S, left))
+
+
+def _all_there(ends: dict[int, int], done: dict[int, int]) -> bool:
+    return all(done.get(partition, 0) >= end for partition, end in ends.items() if end)

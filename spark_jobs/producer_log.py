@@ -58,8 +58,8 @@ def parse_attempts(lines: Iterable[str]) -> Iterator[Attempt]:
             yield attempt
         elif line.endswith("\n"):
             raise BadInputError(
-                f"Line {number} of the producer log is no attempt: it needs id, status (ok, failed or unknown) "
-                "and, where it is ok, partition and offset."
+                f"Line {number} of the producer log is no attempt: it needs id, status (ok, failed or "
+                "unknown) and, where it is ok, partition and offset."
             )
 
 

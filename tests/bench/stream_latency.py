@@ -160,8 +160,8 @@ def in_words(found: dict[str, Any]) -> str:
     return (
         f"{queryable['count']:,} of {found['records']:,} rows followed at {found['rate']:,.0f}/s: p50 "
         f"{queryable['p50']:.2f} s, p99 {queryable['p99']:.2f} s, max {queryable['max']:.2f} s; "
-        f"turn of the poller p50 {turn['p50'] * 1000:.0f} ms, p99 "
-        f"{turn['p99'] * 1000:.0f} ms; producer and poller took {found['bench_share']:.2f} core, the endpoint "
-        f"{found['cpu_share'].get('endpoint', 0):.2f}, others {found['others']:.2f}; {warnings['count']} of "
-        f"{found['clones']} {warned}"
+        f"turn of the poller p50 {turn['p50'] * 1000:.0f} ms, p99 {turn['p99'] * 1000:.0f} ms; producer and "
+        f"poller took {found['bench_share']:.2f} core, the endpoint "
+        f"{found['cpu_share'].get('endpoint', 0):.2f}, others {found['others']:.2f}; "
+        f"{warnings['count']} of {found['clones']} {warned}"
     )

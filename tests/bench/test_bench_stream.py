@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import datetime
 
 import polars as pl
+import psutil
 import pytest
 import structlog
 from stream_costs import Costs, family_roles
@@ -120,20 +121,28 @@ def test_the_audit_notices_what_is_lost_doubled_invented_or_changed():
     assert audit(sent, other) == nothing | {"changed": 1}
 
 
-BUSY = "import time\nwhile time.process_time() < 0.5: pass\ntime.sleep(30)"
+BUSY = "import time\nwhile time.process_time() < 0.5: pass\ntime.sleep(60)"
+
+
+def wait_until_spent(process: subprocess.Popen) -> None:
+    give_up = time.monotonic() + 60
+    while sum(psutil.Process(process.pid).cpu_times()[:2]) < 0.48:
+        assert time.monotonic() < give_up, "the machine gave it no time"
+        time.sleep(0.05)
+    time.sleep(0.2)  # and now it sleeps
 
 
 def test_a_process_counts_from_the_begin_of_the_window_or_from_its_birth():
     with subprocess.Popen([sys.executable, "-c", BUSY]) as old:
         young = None
         try:
-            time.sleep(1.2)
+            wait_until_spent(old)
             roles = {old.pid: "old"}
             costs = Costs(lambda: roles)
             costs.begin()
             young = subprocess.Popen([sys.executable, "-c", BUSY])
             roles[young.pid] = "young"
-            time.sleep(1.5)
+            wait_until_spent(young)
             spent = costs.end()
         finally:
             for process in (old, young):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from kakou.connections import TLS_VERSIONS, redis_client
@@ -33,6 +34,15 @@ def _listening(settings: Settings) -> list[str]:
     ]
 
 
+def _reader(settings: Settings) -> str:
+    """The account of downstream apps: commands that read, our keys, and nothing that tells of the server."""
+    password = secret(settings, "redis_reader").get_secret_value()
+    return (
+        f"user kakou_reader on #{hashlib.sha256(password.encode()).hexdigest()} "
+        "resetchannels ~traffic:* ~kakou:* -@all +@read +@connection -@dangerous"
+    )
+
+
 def _prepare(settings: Settings) -> None:
     if settings.tls_on:
         ensure_certificates(settings)
@@ -43,6 +53,7 @@ def _prepare(settings: Settings) -> None:
         *_listening(settings),
         "protected-mode yes",
         f"requirepass {secret(settings, 'redis').get_secret_value()}",
+        _reader(settings),
         f"dir {_quoted(data)}",
         "appendonly yes",
         "maxmemory 256mb",

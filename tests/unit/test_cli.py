@@ -7,7 +7,7 @@ from kakou import __version__
 
 COMMANDS = (
     "up", "down", "status", "logs", "doctor", "raw", "etl", "gates", "simulate", "ship", "detect", "flow",
-    "shard",
+    "shard", "ledger", "rejected",
 )  # fmt: skip
 
 
@@ -35,7 +35,8 @@ def test_help_lists_every_command() -> None:
     "command",
     ["up", "down", "status", "logs", "doctor", "raw generate", "etl run", "gates list", "gates proposals",
      "gates accept", "simulate", "ship", "detect replay",
-     "flow train", "flow backtest", "flow forecast", "shard locate"],
+     "flow train", "flow backtest", "flow forecast", "ledger check",
+     "rejected list", "rejected replay", "rejected discard", "shard locate"],
 )  # fmt: skip
 def test_each_command_shows_an_example(command: str) -> None:
     shown = kakou(*command.split(), "--help")

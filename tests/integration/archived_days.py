@@ -18,7 +18,7 @@ from sql.archive_files import day_folder
 DAY = date(2024, 1, 15)
 GATES = [f"AR_Gate_K{n}" for n in range(10)]
 TIMES = ("00:00:00", "23:59:59", "12:34:56")
-EMPTIED = ("traffic_data", "flow_hourly", "closed_days", "duplicate_records")
+EMPTIED = ("traffic_data", "flow_hourly", "closed_days", "duplicate_records", "batch_ledger")
 ADD_FLOW = (
     "INSERT INTO flow_hourly (kkmc, day, hour, province, vehicle_type_name, n) "
     "SELECT kkmc, DATE(gcsj), HOUR(gcsj), province, vehicle_type_name, COUNT(*) FROM traffic_data "

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from stream_traffic import Traffic
 
 from etl.ship.topic import open_producer
 from kakou.settings import Settings
+from spark_jobs.producer_log import Attempt, format_attempt
 
 TICK_S = 0.01
 FLUSH_S = 120.0
@@ -47,7 +49,7 @@ class Feed(threading.Thread):
     def __init__(self, settings: Settings, traffic: Traffic, rate: float | Callable[[int], float]) -> None:
         """``rate`` is records a second, or a function of how many are left that says so from time to time."""
         super().__init__(name="feed", daemon=True)
-        self._settings, self._traffic = settings, traffic
+        self._settings, self.traffic = settings, traffic
         self._rate = rate if callable(rate) else lambda _left: rate
         self._halt = threading.Event()
         count = len(traffic.values)
@@ -80,7 +82,7 @@ class Feed(threading.Thread):
 
     def _send_all(self) -> None:
         producer, topic = open_producer(self._settings), self._settings.topic
-        keys, values, count = self._traffic.keys, self._traffic.values, len(self._traffic.values)
+        keys, values, count = self.traffic.keys, self.traffic.values, len(self.traffic.values)
         last, due = time.monotonic(), 0.0
         while self.sent < count and not self._halt.wait(TICK_S):
             now = time.monotonic()
@@ -101,6 +103,22 @@ class Feed(threading.Thread):
 
     def _give_up(self, number: int, _error: BaseException) -> None:
         self.failed.append(number)
+
+
+def write_log(path: Path, feed: Feed, *preloaded: Traffic) -> Path:
+    """The producer log for the ledger: every attempt of ``feed``. Where records were preloaded, whose places
+    nobody noted, each is written down as one that may have arrived."""
+    with path.open("w", encoding="utf-8") as log:
+        for traffic in preloaded:
+            log.writelines(format_attempt(Attempt(one, "unknown")) for one in traffic.passes["gcxh"])
+        failed = set(feed.failed)
+        for number, gcxh in enumerate(feed.traffic.passes["gcxh"][: feed.sent]):
+            place = feed.acked[number]
+            if place is not None:
+                log.write(format_attempt(Attempt(gcxh, "ok", *place)))
+            else:
+                log.write(format_attempt(Attempt(gcxh, "failed" if number in failed else "unknown")))
+    return path
 
 
 def places(acked: Sequence[tuple[int, int] | None]) -> list[tuple[int, int, int]]:

@@ -1,7 +1,8 @@
 """kill -9 of the driver, again and again, while records come; then each record is looked for.
 
 A record counts as sent when the broker has acknowledged it. Afterwards every acknowledged id must lie on the
-nodes once and as it was sent, and the ledger must balance. A loss of power is not proven by this.
+nodes once and as it was sent, by a count of our own, and the ledger must balance over the producer's log. A
+loss of power is not proven by this.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from stream_feed import Feed
+from stream_feed import Feed, write_log
 from stream_job import LOOK_S, Job, Progress, StreamError
 from stream_latency import percentiles
 from stream_pipeline import COLD_S, local_now
@@ -92,7 +93,9 @@ def run_kills(work: Path, records: int, kills: int, seed: int = 1) -> dict[str, 
             job.close()
             progress.close()
         found = audit(sent_frame(traffic, feed.acked), stored_frame(settings))
-        found |= {"unacknowledged": feed.acked.count(None), "proof": prove(settings, traffic)}
+        log = write_log(settings.var / "producer.jsonl", feed)
+        found |= {"unacknowledged": feed.acked.count(None)}
+        found["proof"] = prove(settings, traffic, producer_log=log)
     return found | {
         "records": records, "kills": kills, "seconds": time.monotonic() - began,
         "recovery": percentiles(recoveries), "recoveries": recoveries,

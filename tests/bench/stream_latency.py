@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from stream_costs import Costs, roles_of
-from stream_feed import Feed, preload
+from stream_feed import Feed, preload, write_log
 from stream_job import Job, Progress, StreamError
 from stream_pipeline import COLD_S, local_now
-from stream_proof import wait_for_all
+from stream_proof import prove, wait_for_all
 from stream_stack import private_stack, store_pids
 from stream_traffic import Plan, Traffic, make_traffic
 
@@ -50,8 +50,11 @@ def run_latency(work: Path, rate: float, seconds: float, warm_records: int) -> d
             job.wait_until("the backlog", lambda: wait_for_all(progress, backlog), COLD_S + WARM_LIMIT_S)
             job.new_batches()
             traffic = make_traffic(Plan(count, local_now(settings), seconds, seed=3))
-            found = _followed(settings, job, progress, costs, traffic, rate)
+            found, feed = _followed(settings, job, progress, costs, traffic, rate)
+            job.wait_until("the rest", lambda: wait_for_all(progress, backlog, traffic), WARM_LIMIT_S)
             job.stop()
+            log = write_log(settings.var / "producer.jsonl", feed, backlog)
+            found["proof"] = prove(settings, backlog, traffic, producer_log=log)
         finally:
             costs.stop()
             job.close()
@@ -74,7 +77,7 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
 def _followed(
     settings: Settings, job: Job, progress: Progress, costs: Costs, traffic: Traffic, rate: float
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Feed]:
     followed, clones = _followed_ids(traffic), _second_passes(traffic)
     feed = Feed(settings, traffic, rate)
     costs.begin()
@@ -85,7 +88,7 @@ def _followed(
     spent = costs.end()
     seconds = [one.seconds for one in job.new_batches() if one.query == "ingest"]
     late = [warned[pair] - feed.at[number] for pair, number in clones.items() if pair in warned]
-    return {
+    found = {
         "records": len(traffic.values), "followed": len(followed),
         "queryable": percentiles([seen[number] - feed.at[number] for number in followed.values()]),
         "turn": percentiles(turns), "others": spent.others,
@@ -94,6 +97,7 @@ def _followed(
         "warnings": percentiles(late) if late else {"count": 0}, "clones": len(clones),
         "cpu_share": {role: round(used / spent.wall, 2) for role, used in spent.cpu.items()},
     }  # fmt: skip
+    return found, feed
 
 
 def _followed_ids(traffic: Traffic) -> dict[str, int]:

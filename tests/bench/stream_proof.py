@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -18,40 +19,45 @@ STORED = ("gcxh", "value", "partition", "offset")
 _SQL_TIME = TIME_FORMAT.replace("%M", "%i").replace("%S", "%s")
 
 
-def prove(settings: Settings, traffic: Traffic) -> dict[str, Any]:
-    """The ledger of a run that took all of ``traffic``, beside what was planted.
+def prove(settings: Settings, *traffics: Traffic, producer_log: Path | None = None) -> dict[str, Any]:
+    """The ledger of a run that took all of ``traffics``, beside what was planted.
+
+    Args:
+        producer_log: every attempt, where somebody noted them.
 
     Returns:
         ``proven`` is true if the ledger balances, repeated and rejected records are as many as were planted,
         and the table of warnings holds the planted clones and nothing else.
     """
-    ledger = read_ledger(settings)
+    ledger = read_ledger(settings, producer_log=producer_log)
     sums = {
         name: sum(getattr(one, name) for one in ledger.partitions)
         for name in ("stored", "duplicate", "rejected")
     }
     wanted = {
-        "stored": traffic.understood - traffic.count("repeat"),
-        "duplicate": traffic.count("repeat"),
-        "rejected": traffic.count("poison"),
+        "stored": sum(one.understood - one.count("repeat") for one in traffics),
+        "duplicate": sum(one.count("repeat") for one in traffics),
+        "rejected": sum(one.count("poison") for one in traffics),
     }
+    clones = frozenset().union(*(one.clones for one in traffics))
     warned = warned_pairs(settings)
-    right = ledger.balanced and sums == wanted and warned == traffic.clones
+    right = ledger.balanced and sums == wanted and warned == clones
     return {
         "proven": right, "balanced": ledger.balanced, "lost": ledger.lost, "doubled": ledger.doubled,
         "unexpected": ledger.unexpected, "fates": sums, "planted": wanted,
-        "warned": len(warned), "clones": len(traffic.clones), "clones_warned": len(warned & traffic.clones),
+        "warned": len(warned), "clones": len(clones), "clones_warned": len(warned & clones),
+        "broken": {law.law: law.words for law in ledger.laws if law.count},
     }  # fmt: skip
 
 
 def in_words(proof: dict[str, Any]) -> str:
     """One line about a proof."""
     fates = ", ".join(f"{count:,} {name}" for name, count in proof["fates"].items())
-    ledger = "balanced" if proof["balanced"] else f"NOT balanced (lost {proof['lost']})"
+    ledger = "balanced" if proof["balanced"] else f"NOT balanced ({proof['broken']})"
     clones = f"{proof['clones_warned']} of {proof['clones']} clones"
     false = f", {proof['warned'] - proof['clones_warned']} false" if proof["warned"] else ""
     asked = "" if proof["fates"] == proof["planted"] else f"; planted were {proof['planted']}"
-    return f"ledger {ledger}, doubled {proof['doubled']}: {fates}{asked}; {clones} warned of{false}"
+    return f"ledger {ledger}: {fates}{asked}; {clones} warned of{false}"
 
 
 def warned_pairs(settings: Settings) -> frozenset[tuple[str, str]]:
@@ -113,6 +119,7 @@ def audit(sent: pl.DataFrame, stored: pl.DataFrame) -> dict[str, int]:
     }
 
 
-def wait_for_all(progress: Progress, traffic: Traffic) -> bool:
+def wait_for_all(progress: Progress, *traffics: Traffic) -> bool:
     """Whether both queries have handled everything."""
-    return progress.handled() >= len(traffic.values) and progress.detected() >= traffic.understood
+    records = sum(len(one.values) for one in traffics)
+    return progress.handled() >= records and progress.detected() >= sum(one.understood for one in traffics)

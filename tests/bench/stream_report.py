@@ -14,6 +14,7 @@ from bench_report import Bar
 
 PIPELINE_BAR, PIPELINE_STRETCH, ENDPOINT_BAR = 8_000, 12_000, 2_000
 LOAD_BAR, JDBC_BAR, QUERYABLE_BAR_S = 0.5, 8.0, 2.5
+BEHIND_S, LAGS = 5.0, ("lag", "detection_lag")
 
 
 def bars_of(found: dict[str, Any]) -> list[Bar]:
@@ -121,6 +122,7 @@ def _latency(found: dict[str, Any]) -> list[Bar]:
     return [
         Bar(f"queryable at {found['rate']:,.0f}/s", f"p99 <= {QUERYABLE_BAR_S} s", text,
             p99 <= QUERYABLE_BAR_S),
+        _proven("latency: ledger, fates, warnings", found["proof"]),
     ]  # fmt: skip
 
 
@@ -141,6 +143,9 @@ def _soak(found: dict[str, Any]) -> list[Bar]:
     for what, rise in found["growth"].items():
         bound = stream_soak.bound_of(what)
         bars.append(Bar(f"soak: {what}", f"flat: <= {bound:+.0%}", f"{rise:+.1%}", rise <= bound))
+    behind, most = max(found["rows"][-1][name] for name in LAGS), found["rate"] * BEHIND_S
+    text = f"{behind:,} records, {behind / found['rate']:.1f} s"
+    bars.append(Bar("soak: behind at its end", f"<= {BEHIND_S:g} s", text, behind <= most))
     return [*bars, _proven("soak: ledger, fates, warnings", found["proof"])]
 
 

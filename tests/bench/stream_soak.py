@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from stream_costs import Costs, roles_of
-from stream_feed import Feed
+from stream_feed import Feed, write_log
 from stream_job import QUERIES, Batch, Job, Progress
 from stream_pipeline import COLD_S, local_now
 from stream_proof import prove, wait_for_all
@@ -25,6 +25,7 @@ from stream_stack import private_stack, store_pids
 from stream_traffic import Plan, make_traffic
 
 MEMORY_BOUND, PART_BOUND, BATCH_BOUND = 0.05, 0.15, 0.15
+NOT_SHOWN = 99.0  # no line can be drawn, and then nothing is known to be flat
 MINUTE_S, LOOK_EVERY_S, DRAIN_S = 60.0, 5.0, 300.0
 # Below this a part is too small for its share of growth to say anything.
 LEAST_MIB = 32.0
@@ -61,19 +62,21 @@ def run_soak(work: Path, minutes: float, rate: float) -> dict[str, Any]:
         return {
             "minutes": minutes, "rate": rate, "records": count, "rows": rows, "others": spent.others,
             "times_faster": span.total_seconds() / (minutes * 60), "growth": growth_of(rows),
-            "cpu_per_million": spent.per_million(count), "proof": prove(settings, traffic),
+            "cpu_per_million": spent.per_million(count),
+            "proof": prove(settings, traffic, producer_log=write_log(settings.var / "producer.jsonl", feed)),
         }  # fmt: skip
 
 
 def rise(values: Sequence[float]) -> float:
-    """How far a straight line through the second half of ``values`` rises, as a share of its mean.
+    """How far a straight line through the second half of ``values`` rises, as a share of its mean; with
+    fewer than two values ``NOT_SHOWN``.
 
     >>> rise([9, 9, 9, 9, 10, 11, 12, 13]), rise([5, 1, 4, 4, 4])
     (0.261, 0.0)
     """
     half = np.asarray(values[len(values) // 2 :], dtype=float)
     if len(half) < 2 or not half.mean():
-        return 0.0
+        return NOT_SHOWN
     slope = float(np.polyfit(np.arange(len(half)), half, 1)[0])
     return round(slope * (len(half) - 1) / float(half.mean()), 3) + 0.0
 

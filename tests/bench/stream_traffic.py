@@ -34,7 +34,7 @@ SLOWEST_KMH, FASTEST_KMH = 60.0, 115.0
 LONGEST_TRIP_S = int((MOST_SEEN - 1) * KM_BETWEEN * ROAD_FACTOR / SLOWEST_KMH * 3600)
 MEAN_SEEN = 2.4  # a little below the truth, so that enough trips are drawn
 DISTRICTS = ("丰县", "沛县", "铜山县", "睢宁县", "邳州市")
-FIRST_ID = 320_300_000_000_000_000
+FIRST_ID, IDS_OF_A_SEED = 320_300_000_000_000_000, 10**12
 DUPLICATES, POISON = 0.005, 0.002
 CLONE_GAP_S = 60
 REPEATED_WITHIN = 2_000  # a record comes again at most so many records later
@@ -106,7 +106,7 @@ def make_traffic(plan: Plan) -> Traffic:
     honest = _honest(plan, plan.records - repeats - 2 * plan.clones, rng)
     cloned = _cloned(plan)
     passes = pl.concat([honest, cloned]).sort("t", maintain_order=True)
-    passes = passes.with_columns(gcxh=_ids(len(passes), rng))
+    passes = passes.with_columns(gcxh=_ids(plan.seed, len(passes), rng))
     again = _repeats(passes, repeats, rng)
     passes = pl.concat([passes.with_row_index("at").cast({"at": pl.Float64}), again]).sort("at")
     passes = _in_fields(passes, plan.start)
@@ -182,8 +182,9 @@ def _cloned(plan: Plan) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
-def _ids(count: int, rng: np.random.Generator) -> pl.Series:
-    numbers = pl.Series(FIRST_ID + np.cumsum(rng.integers(1, 120, count)))
+def _ids(seed: int, count: int, rng: np.random.Generator) -> pl.Series:
+    """Rising ids; those of two seeds never meet, so that two plans may share a topic."""
+    numbers = pl.Series(FIRST_ID + seed * IDS_OF_A_SEED + np.cumsum(rng.integers(1, 120, count)))
     return pl.select(pl.concat_str(pl.lit("G"), numbers)).to_series()
 
 

@@ -19,7 +19,7 @@ from stream_kills import Pace
 from stream_latency import percentiles
 from stream_proof import STORED, audit, sent_frame, stored_frame
 from stream_report import bars_of
-from stream_soak import bound_of, growth_of, rise
+from stream_soak import NOT_SHOWN, bound_of, growth_of, rise
 from stream_stack import empty_passes
 from stream_traffic import REPEATED_WITHIN, Plan, gates, make_traffic, write_gates
 from stream_writer import Contest, _contest, _demand, _files, _load, _ours
@@ -73,6 +73,11 @@ def test_only_what_is_planted_contradicts_itself(tmp_path):
     )
     assert counts.late == counts.withheld == 0 and counts.duplicates == 100
     assert len(gates()) == 40 and good["hphm"].n_unique() > 5_000
+
+
+def test_two_plans_may_share_a_topic():
+    one, other = (make_traffic(Plan(3_000, START, 600.0, seed=seed)) for seed in (1, 2))
+    assert not set(one.passes["gcxh"]) & set(other.passes["gcxh"])
 
 
 def test_a_short_plan_holds_its_clones_too():
@@ -201,7 +206,9 @@ def test_growth_is_that_of_the_second_half_alone():
     assert growth["driver JVM"] == growth["batch of ingest"] == 0 and "redis" not in growth
     leak = growth_of(minutes([500 + 20 * n for n in range(10)], [0.5] * 10))
     assert leak["memory of all"] > bound_of("memory of all") and leak["batch of ingest"] == 0
-    assert rise([4, 3, 2, 1]) < 0 and rise([]) == 0
+    assert rise([4, 3, 2, 1]) < 0
+    # A query that logged no batch has not shown that it is flat.
+    assert rise([]) == rise([0, 0, 0, 0]) == growth_of(filling)["batch of detection"] == NOT_SHOWN
 
 
 @pytest.mark.parametrize(("ours", "met"), [(8_000.0, True), (7_999.0, False)])
@@ -211,7 +218,7 @@ def test_the_bars_are_met_up_to_their_edge(ours, met):
     found = {
         "pipeline": run | {"proof": proof}, "endpoint": run | {"proof": proof},
         "writer": {"to_load": ours / 16_000, "to_jdbc": {"default": ours / 1_000, "without bulk": 9.0}},
-        "latency": {"rate": 1_000.0, "queryable": {"p50": 1.0, "p99": 2.5 if met else 2.51}},
+        "latency": {"rate": 1_000.0, "queryable": {"p50": 1.0, "p99": 2.5 if met else 2.51}, "proof": proof},
     }  # fmt: skip
     bars = {bar.what: bar.met for bar in bars_of(found)}
     judged = ("whole pipeline, warm", "endpoint route, warm", "direct writer / LOAD DATA LOCAL",
@@ -223,7 +230,7 @@ def test_what_broke_off_or_lost_a_record_is_no_success():
     assert [bar.met for bar in bars_of({"kills": {"broke_off": "StreamError: it ended"}})] == [False]
     proof = {
         "proven": False, "balanced": False, "lost": 1, "doubled": 0, "fates": {}, "planted": {},
-        "clones_warned": 0, "clones": 1, "warned": 0,
+        "clones_warned": 0, "clones": 1, "warned": 0, "broken": {"L2": "1 lost"},
     }  # fmt: skip
     kills = {"kills": 20, "lost": 1, "doubled": 0, "unexpected": 0, "changed": 0, "proof": proof}
     bars = bars_of({"kills": kills | {"recovery": {"p50": 9.0, "p90": 11.0}}})

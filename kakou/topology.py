@@ -57,9 +57,14 @@ def _property(node: ET.Element, name: str, path: Path) -> str:
 def load_topology(folder: Path) -> Topology:
     """Reads ``schema.xml`` and ``rule.xml``.
 
+    Args:
+        folder: may be a link to a version of the topology that is swapped meanwhile; both files are then of
+            the same version.
+
     Raises:
         TopologyError: a file is missing, or the two disagree.
     """
+    folder = folder.resolve()
     schema_path, rule_path = folder / "schema.xml", folder / "rule.xml"
     schema_root, rule_root = _root(schema_path), _root(rule_path)
     schema = schema_root.find("schema")

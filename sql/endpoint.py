@@ -6,7 +6,8 @@ A real MyCat reads ``mycat_conf/`` itself, so there ``apply`` has nothing to do 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import pymysql
@@ -16,8 +17,18 @@ from kakou.errors import StorageError
 from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.topology import Topology, load_topology
+from sql import staying
 from sql.migrate import WRITER_RIGHTS, create_account, grant_reader, take_lock
-from sql.spider import gate_key, over_tls, placeholder, quote, read_partitions, sharded_table, single_table
+from sql.spider import (
+    gate_key,
+    over_tls,
+    placeholder,
+    quote,
+    read_links,
+    read_partitions,
+    sharded_table,
+    single_table,
+)
 from sql.views import create_views
 
 LOCK: Final = "kakou_endpoint"
@@ -37,27 +48,26 @@ def apply(settings: Settings) -> None:
     Raises:
         StorageError: the endpoint or a node is away or refuses.
     """
-    topology = load_topology(settings.topology_dir)
+    with rebuilding(settings) as cursor:
+        if cursor is not None:
+            build(settings, cursor)
+
+
+@contextmanager
+def rebuilding(settings: Settings) -> Iterator[Any]:
+    """A cursor that holds the lock of the endpoint, so that nobody else renews a table; None at a real MyCat.
+
+    Raises:
+        StorageError: the endpoint or a node is away or refuses, here or in the block.
+    """
     try:
         server = connect(settings, "endpoint", "root", database="", autocommit=True)
         with server, server.cursor() as cursor:
             if is_mycat(server):
+                yield None
                 return
             take_lock(cursor, LOCK, "another rebuild of the endpoint")
-            cursor.execute(
-                f"CREATE DATABASE IF NOT EXISTS `{topology.schema}` "
-                "DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
-            )
-            cursor.execute(f"USE `{topology.schema}`")
-            for statement in _servers(settings, topology):
-                cursor.execute(statement)
-            gates = rendered_gates(cursor, topology) | gates_on_nodes(settings, topology)
-            swap_in(cursor, _tables(_definitions(settings, topology), topology, gates))
-            for table in topology.global_:
-                copy_global(settings, cursor, topology, table)
-            cursor.execute("FLUSH TABLES")  # Spider keeps a link's address and password with an open table
-            views = create_views(cursor)
-            _accounts(settings, cursor, topology, views)
+            yield cursor
             cursor.execute("SELECT RELEASE_LOCK(%s)", (LOCK,))
     except pymysql.MySQLError as error:
         raise StorageError(
@@ -66,10 +76,38 @@ def apply(settings: Settings) -> None:
         ) from error
 
 
+def build(settings: Settings, cursor: Any, *, whole_tables: bool = False) -> float:
+    """``apply`` for a caller that holds the lock.
+
+    Args:
+        whole_tables: link to the tables themselves even where a node has a view of what stays on it.
+
+    Returns:
+        for how many seconds readers of the sharded tables had to wait.
+    """
+    topology = load_topology(settings.topology_dir)
+    cursor.execute(
+        f"CREATE DATABASE IF NOT EXISTS `{topology.schema}` "
+        "DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
+    )
+    cursor.execute(f"USE `{topology.schema}`")
+    for statement in _servers(settings, topology):
+        cursor.execute(statement)
+    gates = rendered_gates(cursor, topology) | gates_on_nodes(settings, topology)
+    links = {} if whole_tables else staying.links(settings, topology)
+    waited = swap_in(cursor, _tables(_definitions(settings, topology), topology, gates, links))
+    for table in topology.global_:
+        copy_global(settings, cursor, topology, table)
+    cursor.execute("FLUSH TABLES")  # Spider keeps a link's address and password with an open table
+    _accounts(settings, cursor, topology, create_views(cursor))
+    return waited
+
+
 def render(settings: Settings) -> str:
     """The statements of links and tables that ``apply`` runs, for a person to read; without the password."""
     topology = load_topology(settings.topology_dir)
-    tables = _tables(_definitions(settings, topology), topology, gates_on_nodes(settings, topology))
+    definitions, gates = _definitions(settings, topology), gates_on_nodes(settings, topology)
+    tables = _tables(definitions, topology, gates, staying.links(settings, topology))
     statements = [*_servers(settings, topology, PASSWORD_SHOWN), *tables.values()]
     return ";\n\n".join(statements) + ";\n"
 
@@ -107,7 +145,14 @@ def gates_on_nodes(settings: Settings, topology: Topology) -> set[str]:
 def add_gates(cursor: Any, topology: Topology, gates: Iterable[str]) -> None:
     """Renders the sharded tables again with ``gates``; the caller holds ``LOCK``. No node is asked."""
     definitions = {table: _show_create(cursor, table) for table in topology.sharded}
-    swap_in(cursor, _tables(definitions, topology, gates))
+    links = {table: read_links(shown) for table, shown in definitions.items()}
+    swap_in(cursor, _tables(definitions, topology, gates, links))
+
+
+def links_every_node(cursor: Any, topology: Topology) -> bool:
+    """Whether the endpoint was built for the nodes of ``topology`` and no others."""
+    names = {node.name for node in topology.nodes}
+    return all(read_links(_show_create(cursor, table)).keys() == names for table in topology.sharded)
 
 
 def missing_gates(names: Iterable[str], rendered: Iterable[str], max_chars: int) -> set[str]:
@@ -116,13 +161,13 @@ def missing_gates(names: Iterable[str], rendered: Iterable[str], max_chars: int)
     return {name for name in names if len(name) <= max_chars and gate_key(name) not in known}
 
 
-def swap_in(cursor: Any, tables: Mapping[str, str]) -> None:
-    """Creates each table beside the old one and swaps all of them at once."""
+def swap_in(cursor: Any, tables: Mapping[str, str]) -> float:
+    """Creates each table beside the old one and swaps all of them at once; returns the seconds of that."""
     cursor.execute("SELECT @@ssl_ca")  # an endpoint that speaks TLS has one, and its nodes then demand TLS
     authority = cursor.fetchone()[0]
     for table, statement in tables.items():
         _create_beside(cursor, table, over_tls(statement, authority) if authority else statement)
-    _swap(cursor, tables)
+    return _swap(cursor, tables)
 
 
 def copy_global(settings: Settings, cursor: Any, topology: Topology, table: str) -> None:
@@ -149,32 +194,36 @@ def _create_beside(cursor: Any, table: str, statement: str) -> None:
     cursor.execute(statement.replace(f"CREATE TABLE `{table}`", f"CREATE TABLE `{table}__new`", 1))
 
 
-def _swap(cursor: Any, tables: Iterable[str]) -> None:
+def _swap(cursor: Any, tables: Iterable[str]) -> float:
     present = _present(cursor)
     pairs = []
     for table in tables:
         if table in present:
             pairs.append(f"`{table}` TO `{table}__old`")
         pairs.append(f"`{table}__new` TO `{table}`")
-    _rename(cursor, pairs)
+    waited = _rename(cursor, pairs)
     for table in tables:
         cursor.execute(f"DROP TABLE IF EXISTS `{table}__old`")  # of a Spider table: the link and no row
+    return waited
 
 
-def _rename(cursor: Any, pairs: Iterable[str]) -> None:
-    """Renames as soon as no transaction uses the tables.
+def _rename(cursor: Any, pairs: Iterable[str]) -> float:
+    """Renames as soon as no transaction uses the tables; returns the longest that others waited, in s.
 
     While RENAME waits for one that does, everybody else waits behind it. So it waits briefly, steps back for
     the others and tries again; the endpoint ends transactions that idle (``idle-transaction-timeout``).
     """
     cursor.execute("SET SESSION lock_wait_timeout = %s", (RENAME_WAIT_S,))
+    longest = 0.0
     for _ in range(RENAME_TRIES):
+        began = time.monotonic()
         try:
             cursor.execute("RENAME TABLE " + ", ".join(pairs))
-            return
+            return max(longest, time.monotonic() - began)
         except pymysql.OperationalError as error:
             if error.args[0] != LOCK_WAIT_TIMEOUT:
                 raise
+        longest = max(longest, time.monotonic() - began)
         time.sleep(RENAME_PAUSE_S)
     raise StorageError(
         "Somebody keeps a transaction open at the endpoint, so its tables cannot be renewed. "
@@ -213,12 +262,18 @@ def _definitions(settings: Settings, topology: Topology) -> dict[str, str]:
     return found
 
 
-def _tables(definitions: Mapping[str, str], topology: Topology, gates: Iterable[str]) -> dict[str, str]:
+def _tables(
+    definitions: Mapping[str, str],
+    topology: Topology,
+    gates: Iterable[str],
+    links: Mapping[str, Mapping[str, str]],
+) -> dict[str, str]:
+    """The statements; ``links`` says for a table what single nodes call it."""
     kept = set(gates)
     return {
         table: single_table(table, shown, topology.single[table], table)
         if table in topology.single
-        else sharded_table(table, shown, topology.ring, topology.column, kept, table)
+        else sharded_table(table, shown, topology.ring, topology.column, kept, table, links.get(table))
         for table, shown in definitions.items()
     }
 

@@ -72,6 +72,9 @@ def ensure_gates(settings: Settings, names: Iterable[str]) -> int:
             if not endpoint.missing_gates(wanted, rendered, CODENAME_MAX):
                 return 0
             take_lock(cursor, endpoint.LOCK, "another rebuild of the endpoint")
+            topology = load_topology(settings.topology_dir)  # a re-shard may have ended while we waited
+            if not endpoint.links_every_node(cursor, topology):
+                endpoint.build(settings, cursor)
             rendered = endpoint.rendered_gates(cursor, topology)
             missing = endpoint.missing_gates(wanted, rendered, CODENAME_MAX)
             if missing:

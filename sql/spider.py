@@ -9,7 +9,7 @@ double its rows. A gate that is in no list cannot be inserted, and asking for it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from kakou.sharding import Ring
@@ -18,6 +18,7 @@ _WRAPPER: Final = 'wrapper "mysql"'
 _UNIQUE_KEY = re.compile(r"^(\s*(?:PRIMARY|UNIQUE) KEY .*)\)(,?)$", re.MULTILINE)
 _LITERAL = re.compile(r"'((?:[^'\\]|''|\\.)*)'|_\w+ 0x([0-9a-fA-F]*)", re.DOTALL)
 _VALUES = re.compile(r"VALUES IN \(((?:'(?:[^'\\]|''|\\.)*'|_\w+ 0x[0-9a-fA-F]*|[,\s])*)\)", re.DOTALL)
+_LINK = re.compile(r"""COMMENT = 'srv "(\w+)", table "(\w+)"'""")
 _ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "Z": "\x1a", "b": "\b"}
 _UNESCAPE = re.compile(r"\\(.)|''", re.DOTALL)
 
@@ -64,11 +65,21 @@ def single_table(name: str, show_create: str, node: str, remote: str) -> str:
 
 
 def sharded_table(
-    name: str, show_create: str, ring: Ring, column: str, gates: Iterable[str], remote: str
+    name: str,
+    show_create: str,
+    ring: Ring,
+    column: str,
+    gates: Iterable[str],
+    remote: str,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> str:
     """The Spider table ``name`` over all nodes, its rows split by ``column`` as the ring says.
 
     A unique key must hold the column of the partitions, so it is added to each; the nodes keep the real key.
+
+    Args:
+        remote: what the table is called on the nodes.
+        elsewhere: what it is called on single nodes, by node.
     """
     columns, charset = split_definition(show_create)
 
@@ -79,7 +90,7 @@ def sharded_table(
     columns = _UNIQUE_KEY.sub(widen, columns)
     return (
         f"CREATE TABLE `{name}` (\n{columns}\n) ENGINE=SPIDER {charset} COMMENT='wrapper \"mysql\"'\n"
-        f"PARTITION BY LIST COLUMNS(`{column}`) (\n{_partitions(ring, gates, remote)}\n)"
+        f"PARTITION BY LIST COLUMNS(`{column}`) (\n{_partitions(ring, gates, remote, elsewhere or {})}\n)"
     )
 
 
@@ -100,7 +111,7 @@ def over_tls(statement: str, authority: str) -> str:
     return statement.replace(f"COMMENT='{_WRAPPER}", f"COMMENT={words[:-1]}", 1)
 
 
-def _partitions(ring: Ring, gates: Iterable[str], remote: str) -> str:
+def _partitions(ring: Ring, gates: Iterable[str], remote: str, elsewhere: Mapping[str, str]) -> str:
     lists: dict[str, list[str]] = {node: [placeholder(node)] for node in ring.nodes}
     seen: set[str] = set()
     for gate in sorted(set(gates)):
@@ -109,7 +120,7 @@ def _partitions(ring: Ring, gates: Iterable[str], remote: str) -> str:
             lists[ring.locate(gate)].append(gate)
     return ",\n".join(
         f"  PARTITION `{node}` VALUES IN ({', '.join(map(quote, values))}) "
-        f'COMMENT=\'srv "{node}", table "{remote}"\''
+        f'COMMENT=\'srv "{node}", table "{elsewhere.get(node, remote)}"\''
         for node, values in lists.items()
     )
 
@@ -122,6 +133,15 @@ def read_partitions(show_create: str) -> list[str]:
     """
     partitions = show_create.partition("PARTITION BY")[2]
     return [value for match in _VALUES.finditer(partitions) for value in read_values(match[1])]
+
+
+def read_links(show_create: str) -> dict[str, str]:
+    """What each node calls the table, from SHOW CREATE TABLE of a sharded one.
+
+    >>> read_links("(PARTITION `a` VALUES IN ('x') COMMENT = 'srv \\"a\\", table \\"t\\"' ENGINE = SPIDER)")
+    {'a': 't'}
+    """
+    return dict(_LINK.findall(show_create))
 
 
 def read_values(listed: str) -> list[str]:

@@ -15,13 +15,14 @@ from typing import Any, Final
 import psutil
 
 from kakou.settings import PORTS, PROJECT_ROOT, Settings
-from kakou.stack.catalogue import SERVICES
+from kakou.stack.catalogue import services
 from kakou.stack.debian import debian_ready, debian_root
 from kakou.stack.install import browser, has_chinese_font
 from kakou.stack.jars import JAR_SETS, jars_ready, java_home, java_version
 from kakou.stack.ports import port_is_free
 from kakou.stack.screen import node_bin, node_version
 from kakou.stack.supervision import Supervisor
+from kakou.topology_versions import every_node
 
 _LEAST_DISK_GIB: Final = 3.0
 _LEAST_MEMORY_GIB: Final = 6.0
@@ -98,8 +99,9 @@ def _installed(name: str) -> str | None:
 
 def _ports(settings: Settings) -> Iterator[Finding]:
     running = {name for name, state in Supervisor(settings).states().items() if state.pid}
-    ours = {port for name in running if name in SERVICES for port in SERVICES[name].ports}
-    for name in PORTS:
+    every = services(settings)
+    ours = {port for name in running if name in every for port in every[name].ports}
+    for name in dict.fromkeys((*PORTS, *every_node(settings))):
         port = settings.port(name)
         if name in ours:
             yield Finding(f"port {port} {name}", True, "ours, running", "")

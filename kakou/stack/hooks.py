@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Final
 
+from kakou.connections import node_names
 from kakou.settings import Settings
+from kakou.stack.renewal import renew_certificates
 from kakou.stack.topics import ensure_topics
 
 
@@ -26,7 +27,13 @@ def _build_schema(settings: Settings) -> None:
     import_module("sql.endpoint").apply(settings)
 
 
-HOOKS: Final = (
-    Hook("topics", ("kafka",), ensure_topics),
-    Hook("schema", ("dn1", "dn2", "endpoint"), _build_schema),
-)
+def hooks(settings: Settings) -> tuple[Hook, ...]:
+    """The hooks of this stack; the schema waits for the nodes of its topology."""
+    databases = (*node_names(settings), "endpoint")
+    found = (
+        Hook("topics", ("kafka",), ensure_topics),
+        Hook("schema", databases, _build_schema),
+    )
+    if not settings.tls_on:
+        return found
+    return (*found, Hook("certificates", ("kafka", *databases, "redis"), renew_certificates))

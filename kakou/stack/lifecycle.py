@@ -16,9 +16,9 @@ from kakou.errors import DiskFullError, InstallError, KakouError, ServiceError
 from kakou.process_lock import one_after_another
 from kakou.settings import Settings
 from kakou.stack import leftovers
-from kakou.stack.catalogue import SERVICES, chosen
+from kakou.stack.catalogue import chosen, services, stores
 from kakou.stack.debian import debian_ready
-from kakou.stack.hooks import HOOKS, Hook
+from kakou.stack.hooks import Hook, hooks
 from kakou.stack.interrupts import stop_signals_interrupt, undisturbed
 from kakou.stack.jars import JAR_SETS, jars_ready, require_java
 from kakou.stack.ports import demand_free_ports
@@ -50,17 +50,23 @@ def up(settings: Settings, only: set[str] | None = None, *, console: Console | N
         ServiceError: a service did not start or did not answer; the message names its log.
         DiskFullError: no room is left.
     """
-    wanted = chosen(only)
-    demand_parts(settings)
-    demand_room(settings.var, _LEAST_FREE_GIB)
     try:
-        with stop_signals_interrupt(), told_when_disk_is_full(settings.var):
-            make_folders(settings)
-            with one_after_another(settings.run_dir / ".lifecycle.lock"):
-                _start(settings, wanted, console or Console(stderr=True))
+        with stop_signals_interrupt():
+            add(settings, only, console=console)
     except KeyboardInterrupt:
         down(settings)
         raise
+
+
+def add(settings: Settings, only: set[str] | None = None, *, console: Console | None = None) -> None:
+    """As ``up``, but an interrupt leaves running what runs."""
+    wanted = chosen(settings, only)
+    demand_parts(settings)
+    demand_room(settings.var, _LEAST_FREE_GIB)
+    with told_when_disk_is_full(settings.var):
+        make_folders(settings)
+        with one_after_another(settings.run_dir / ".lifecycle.lock"):
+            _start(settings, wanted, console or Console(stderr=True))
 
 
 def down(settings: Settings) -> None:
@@ -69,9 +75,9 @@ def down(settings: Settings) -> None:
         supervisor = Supervisor(settings)
         family = _family(supervisor)
         if family:
-            _stop_in_order(supervisor)
+            _stop_in_order(settings, supervisor)
             supervisor.shut_down()
-            grace = max(one.stop_s for one in SERVICES.values()) + _STOP_GRACE_S
+            grace = max(one.stop_s for one in services(settings).values()) + _STOP_GRACE_S
             psutil.wait_procs(family[:1], timeout=grace)
         leftovers.end({*family, *leftovers.marked(settings)})
 
@@ -105,13 +111,13 @@ def _family(supervisor: Supervisor) -> list[psutil.Process]:
         return []
 
 
-def _stop_in_order(supervisor: Supervisor) -> None:
+def _stop_in_order(settings: Settings, supervisor: Supervisor) -> None:
     """Those that write stop before those that they write to; within a group all at once."""
-    stores = {"kafka", "dn1", "dn2", "redis"}
-    for group in (set(SERVICES) - stores - {"endpoint"}, {"endpoint"}, stores):
+    every, keepers = services(settings), set(stores(settings))
+    for group in (every.keys() - keepers, {"endpoint"}, keepers - {"endpoint"}):
         for name in group:
             supervisor.stop(name)
-        end = time.monotonic() + max(SERVICES[name].stop_s for name in group) + _STOP_GRACE_S
+        end = time.monotonic() + max(every[name].stop_s for name in group) + _STOP_GRACE_S
         while time.monotonic() < end:
             states = supervisor.states()
             if all(states[name].state in STOPPED for name in group if name in states):
@@ -127,10 +133,11 @@ def _start(settings: Settings, wanted: list[Service], console: Console) -> None:
     idle = [one for one in wanted if one.name not in states or states[one.name].state in STOPPED]
     demand_free_ports(settings, idle)
     names = {one.name for one in wanted}
-    hooks = [hook for hook in HOOKS if set(hook.after) <= names]
-    supervisor.ensure(SERVICES.values())
-    with StartDisplay([*(one.name for one in wanted), *(hook.name for hook in hooks)], console) as display:
-        _Starter(settings, supervisor, wanted, hooks, display).run()
+    wanted_hooks = [hook for hook in hooks(settings) if set(hook.after) <= names]
+    supervisor.ensure(services(settings).values())
+    steps = [*(one.name for one in wanted), *(hook.name for hook in wanted_hooks)]
+    with StartDisplay(steps, console) as display:
+        _Starter(settings, supervisor, wanted, wanted_hooks, display).run()
 
 
 class _Starter:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from kakou.errors import BadInputError
 from kakou.settings import Settings
-from kakou.stack.catalogue import SERVICES
+from kakou.stack.catalogue import services
 from kakou.stack.supervision import log_file
 
 _OLDER_PARTS = 5
 
 
 def _log(settings: Settings, name: str) -> Path:
-    if name not in {*SERVICES, "supervisord"}:
-        raise BadInputError(f"There is no service '{name}'. The services are {', '.join(SERVICES)}.")
+    known = services(settings)
+    if name not in {*known, "supervisord"}:
+        raise BadInputError(f"There is no service '{name}'. The services are {', '.join(known)}.")
     path = log_file(settings, name)
     if not path.exists():
         raise BadInputError(f"{name} has written no log yet. Start it with `kakou up {name}`.")

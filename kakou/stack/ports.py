@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterable
+from typing import Final
 
 import psutil
 
 from kakou.errors import PortTakenError
-from kakou.settings import PORTS, Settings
+from kakou.settings import PORTS, Settings, node_port
 from kakou.stack.service import Service
+
+# Of all that may listen, nodes that a re-shard adds included.
+_EVERY_PORT: Final = {*PORTS.values(), *(port for n in range(1, 10) if (port := node_port(f"dn{n}")))}
 
 
 def port_is_free(host: str, port: int) -> bool:
@@ -62,6 +66,8 @@ def free_offset(host: str, first: int = 10_000, step: int = 100, last: int = 50_
         PortTakenError: there is none.
     """
     for offset in range(first, last, step):
-        if all(port + offset < 65536 and port_is_free(host, port + offset) for port in PORTS.values()):
+        if all(port + offset < 65536 and port_is_free(host, port + offset) for port in _EVERY_PORT):
             return offset
-    raise PortTakenError(f"No KAKOU_PORT_OFFSET from {first} to {last} has all {len(PORTS)} ports free.")
+    raise PortTakenError(
+        f"No KAKOU_PORT_OFFSET from {first} to {last} has all {len(_EVERY_PORT)} ports free."
+    )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kakou.settings import Settings
-from kakou.stack.catalogue import SERVICES
+from kakou.stack.catalogue import services
 from kakou.stack.service import Service
 from kakou.stack.supervision import ProcessState, Supervisor
 
@@ -44,8 +44,9 @@ class ServiceRow:
 def service_rows(settings: Settings) -> list[ServiceRow]:
     """Every service, asked side by side."""
     states = Supervisor(settings).states()
-    with ThreadPoolExecutor(max_workers=len(SERVICES)) as pool:
-        return list(pool.map(lambda one: _row(settings, one, states.get(one.name)), SERVICES.values()))
+    every = services(settings)
+    with ThreadPoolExecutor(max_workers=len(every)) as pool:
+        return list(pool.map(lambda one: _row(settings, one, states.get(one.name)), every.values()))
 
 
 def _row(settings: Settings, service: Service, state: ProcessState | None) -> ServiceRow:

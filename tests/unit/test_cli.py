@@ -36,7 +36,8 @@ def test_help_lists_every_command() -> None:
     ["up", "down", "status", "logs", "doctor", "raw generate", "etl run", "gates list", "gates proposals",
      "gates accept", "simulate", "ship", "detect replay",
      "flow train", "flow backtest", "flow forecast", "ledger check",
-     "rejected list", "rejected replay", "rejected discard", "shard locate"],
+     "rejected list", "rejected replay", "rejected discard",
+     "shard locate", "shard plan", "shard move", "shard abandon"],
 )  # fmt: skip
 def test_each_command_shows_an_example(command: str) -> None:
     shown = kakou(*command.split(), "--help")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from kakou.settings import load_settings
+from kakou.settings import SHIPPED_TOPOLOGY
 from kakou.shard_commands import shard
 from kakou.sharding import Ring, build_ring, murmur3_32_utf16
 from kakou.topology import load_topology
@@ -25,7 +25,7 @@ def golden() -> Iterator[tuple[str, str]]:
 
 
 def test_all_404_golden_placements() -> None:
-    ring = load_topology(load_settings().topology_dir).ring
+    ring = load_topology(SHIPPED_TOPOLOGY).ring
     pairs = list(golden())
     assert len(pairs) == 404
     assert [(key, ring.locate(key)) for key, _ in pairs] == pairs
@@ -68,7 +68,8 @@ def test_a_key_on_a_point_belongs_to_that_point() -> None:
     assert ring.locate("gate") == "here"
 
 
-def test_locate_command_prints_name_tab_node() -> None:
+def test_locate_command_prints_name_tab_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAKOU_MYCAT_CONF", str(SHIPPED_TOPOLOGY))
     keys = [(key, node) for key, node in golden() if key.startswith("KK_")][:5]
     result = CliRunner().invoke(shard, ["locate", *(key for key, _ in keys)])
     assert result.exit_code == 0

@@ -17,10 +17,10 @@ from supervisor.options import ServerOptions
 from kakou.errors import BadInputError, PortTakenError
 from kakou.settings import PORTS, Settings
 from kakou.stack import supervision
-from kakou.stack.catalogue import SERVICES, chosen
+from kakou.stack.catalogue import SERVICES, chosen, services
 from kakou.stack.doctor import examine
 from kakou.stack.environment import MARKER, child_environment
-from kakou.stack.hooks import HOOKS
+from kakou.stack.hooks import hooks
 from kakou.stack.ports import demand_free_ports, free_offset, port_is_free
 from kakou.stack.rendering import make_folders
 from kakou.stack.services.database import utc_offset
@@ -40,7 +40,8 @@ def test_the_supervisor_reads_back_what_was_meant(settings: Settings, tmp_path: 
     for name, service in SERVICES.items():
         assert shlex.split(read[name].command) == service.command(odd)
         assert dict(service.environment(odd)).items() <= read[name].environment.items()
-        assert read[name].autorestart and read[name].stopasgroup and read[name].killasgroup
+        assert read[name].autorestart and read[name].killasgroup
+        assert read[name].stopasgroup == service.stop_group
         assert read[name].stdout_logfile == str(supervision.log_file(odd, name))
         assert (read[name].stdout_logfile_maxbytes, read[name].stdout_logfile_backups) == (10 * 2**20, 5)
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
@@ -59,8 +60,8 @@ def test_every_port_belongs_to_one_service() -> None:
     assert sorted(named) == sorted(PORTS)
 
 
-def test_no_step_waits_for_itself_or_for_something_unknown() -> None:
-    after = {one.name: set(one.after) for one in (*SERVICES.values(), *HOOKS)}
+def test_no_step_waits_for_itself_or_for_something_unknown(settings: Settings) -> None:
+    after = {one.name: set(one.after) for one in (*services(settings).values(), *hooks(settings))}
     done: set[str] = set()
     while len(done) < len(after):
         ready = {name for name, needs in after.items() if name not in done and needs <= done}
@@ -68,9 +69,9 @@ def test_no_step_waits_for_itself_or_for_something_unknown() -> None:
         done |= ready
 
 
-def test_an_unknown_service_is_refused_by_name() -> None:
+def test_an_unknown_service_is_refused_by_name(settings: Settings) -> None:
     with pytest.raises(BadInputError, match=r"no service zookeeper.*kafka"):
-        chosen({"zookeeper"})
+        chosen(settings, {"zookeeper"})
 
 
 def test_children_get_the_settings_and_the_marker(settings: Settings) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from kakou.errors import TopologyError
-from kakou.settings import PORTS, load_settings
+from kakou.settings import PORTS, SHIPPED_TOPOLOGY
 from kakou.topology import load_topology
 
-CONF = load_settings().topology_dir
+CONF = SHIPPED_TOPOLOGY
 
 
 def test_the_shipped_topology_is_the_contract() -> None:

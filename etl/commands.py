@@ -223,7 +223,14 @@ def ship(
 ) -> None:
     """Carry the pass log into Kafka, each line once, until stopped (P7).
 
-    Example: kakou ship
+    While Kafka is away, what the log throws away is kept in <var>/ship/spool, up to KAKOU_SPOOL_GB and
+    KAKOU_SPOOL_HOURS. How far it is behind stands in <var>/ship/status.json and once a minute in its log.
+
+    Examples:
+
+      kakou ship
+
+      kakou ship --once --json
     """
     from dataclasses import asdict
 
@@ -238,3 +245,8 @@ def ship(
         typer.echo(json.dumps(asdict(counts)))
     else:
         typer.echo(f"{counts.lines} lines shipped, {counts.known} were there already")
+        if counts.dropped_files or counts.cut_bytes or counts.too_large:
+            typer.echo(
+                f"Not shipped: {counts.dropped_files} files ({counts.dropped_bytes} bytes) beyond the caps "
+                f"of the spool, {counts.cut_bytes} bytes truncated unread, {counts.too_large} too large lines"
+            )

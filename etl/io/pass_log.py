@@ -93,7 +93,7 @@ class PassLog:
     def _open(self) -> None:
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         state = os.fstat(self._file)
-        self._size = _whole_size(self._file, state.st_size)
+        self._size = whole_size(self._file, state.st_size)
         if self._size < state.st_size:
             os.ftruncate(self._file, self._size)  # a writer that was killed left half a line
         self._day = date.fromtimestamp(state.st_mtime)
@@ -108,8 +108,8 @@ class PassLog:
         self._open()
 
 
-def _whole_size(file: int, size: int) -> int:
-    """Size up to and with the last line end."""
+def whole_size(file: int, size: int) -> int:
+    """Size of an open file up to and with the last line end among its first ``size`` bytes; 0 without any."""
     end = size
     while end > 0:
         start = max(0, end - 65536)

@@ -3,170 +3,107 @@ writing."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from etl.io.pass_log import log_files
+from etl.ship.log_file import HEAD, Line
+from etl.ship.spool import Spool
+from etl.ship.spooled import Spooled
 
 CHUNK: Final = 1 << 18
-_HEAD: Final = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A whole line without its line end, and where it lies: file, first byte, first byte after it."""
-
-    file: str
-    start: int
-    end: int
-    data: bytes
 
 
 @dataclass(slots=True)
 class _OpenFile:
+    file: Spooled
     handle: int
-    inode: int
-    head: bytes
-    name: str
-    offset: int
+    moved: int
+    tail: bytes = b""
 
 
 class LogFollower:
-    """Reads the lines behind given positions.
+    """Reads the lines behind the positions, out of the spool.
 
-    A file is named by its inode and a hash of its first line. The inode alone would not do: after a rotated
-    file is deleted, the next one may get the same. Positions of files that were never seen begin at 0, so
-    that a log which was rotated while nobody looked is shipped from its first line.
+    Files that were never seen begin at 0, so that a log which was rotated while nobody looked is shipped from
+    its first line.
     """
 
-    def __init__(self, path: Path, positions: dict[str, int]) -> None:
-        self._path = path
-        self._known = dict(positions)
-        self._file: _OpenFile | None = None
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._open: _OpenFile | None = None
+        self.at_end = False
 
     def poll(self) -> list[Line]:
-        """The next whole lines, at most about a quarter of a megabyte; empty if there are none yet."""
-        if self._file is None and not self._open_first():
-            return []
-        file = self._file
-        if file is None:
-            return []
-        if os.pread(file.handle, len(file.head), 0) != file.head:
-            self._drop()  # truncated, and perhaps written anew: it is another file now
-            return []
-        # Asked before reading: whoever renames the file has stopped writing to it, so what is read then is
-        # its end.
-        rotated = self._inode_at_path() != file.inode
-        lines = self._read(file)
-        if not lines and rotated:
-            self._open_next(file)
+        """The next whole lines, at most about a quarter of a megabyte.
+
+        Empty at the end of a file; ``at_end`` tells whether it was the last one.
+        """
+        opened = self._open or self._open_next()
+        lines: list[Line] = []
+        if opened:
+            # Asked before reading: whoever renames the file has stopped writing to it, so what is read then
+            # is its end.
+            closed = opened.file.closed
+            lines = self._read(opened)
+            if not lines and (closed or opened.file.suspect or opened.moved != opened.file.moved):
+                self.close()
+        if not lines:
+            self._spool.look()
+        # Where a file is open, it is the one that is written to, or it is left at the next call.
+        self.at_end = not lines and (self._spool.next_unread() is None or self._reads_what_is_written())
         return lines
 
-    def rewind(self, positions: dict[str, int]) -> None:
-        """Goes on from these positions instead; used when lines behind them were not acknowledged."""
-        self._known = {**self._known, **positions}
-        self._drop()
-
-    def present(self) -> list[str]:
-        """Names of the files that exist, oldest first; positions of others need not be kept."""
-        names = []
-        for path in log_files(self._path):
-            opened = self._open(path)
-            if opened:
-                names.append(opened.name)
-                os.close(opened.handle)
-        return names
+    def _reads_what_is_written(self) -> bool:
+        return self._open is not None and not self._open.file.closed
 
     def close(self) -> None:
         """Lets go of the file."""
-        self._drop()
+        if self._open:
+            os.close(self._open.handle)
+            self._open = None
 
-    def _drop(self) -> None:
-        if self._file:
-            os.close(self._file.handle)
-            self._file = None
-
-    def _inode_at_path(self) -> int | None:
+    def _open_next(self) -> _OpenFile | None:
+        file = self._spool.next_unread()
+        if file is None:
+            return None
+        moved = file.moved
         try:
-            return self._path.stat().st_ino
+            handle = file.open()
         except FileNotFoundError:
+            self._spool.vanished(file)
             return None
+        self._open = _OpenFile(file, handle, moved) if handle >= 0 else None
+        return self._open
 
-    def _open(self, path: Path) -> _OpenFile | None:
-        """Opens a file; None while it is missing or has no whole first line, as then it has no name yet."""
-        try:
-            handle = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        head = os.pread(handle, _HEAD, 0)
-        cut = head.find(b"\n")
-        if cut < 0 and len(head) < _HEAD:
-            os.close(handle)
-            return None
-        head = head[: cut + 1] if cut >= 0 else head
-        inode = os.fstat(handle).st_ino
-        name = f"{inode:x}-{hashlib.sha256(head).hexdigest()[:12]}"
-        return _OpenFile(handle, inode, head, name, self._known.get(name, 0))
-
-    def _open_first(self) -> bool:
-        """Opens the oldest file with unread bytes, else the newest one."""
-        found: _OpenFile | None = None
-        for path in log_files(self._path):
-            opened = self._open(path)
-            if opened is None:
-                continue
-            if found:
-                os.close(found.handle)
-            found = opened
-            if _unread_line(opened):
-                break
-        self._file = found
-        return found is not None
-
-    def _open_next(self, file: _OpenFile) -> None:
-        self._known[file.name] = file.offset
-        files = log_files(self._path)
-        inodes = [self._inode(path) for path in files]
-        if file.inode not in inodes:
-            self._drop()  # rotated away altogether; the oldest one with unread bytes comes next
-            self._open_first()
-            return
-        following = files[inodes.index(file.inode) + 1 :]
-        opened = self._open(following[0]) if following else None
-        if opened:
-            self._drop()
-            self._file = opened
-
-    @staticmethod
-    def _inode(path: Path) -> int | None:
-        try:
-            return path.stat().st_ino
-        except FileNotFoundError:
-            return None
-
-    def _read(self, file: _OpenFile) -> list[Line]:
-        size = CHUNK
+    def _read(self, opened: _OpenFile) -> list[Line]:
+        file, size = opened.file, CHUNK
+        at = file.read - file.base
         while True:
-            data = os.pread(file.handle, size, file.offset)
+            data = os.pread(opened.handle, size, at)
             cut = data.rfind(b"\n")
             if cut >= 0 or len(data) < size:
                 break
             size *= 2  # a line longer than the chunk
+        if opened.moved != file.moved:
+            return []
+        # Looked at after reading: a truncated file has lost its first line before it gets other bytes.
+        if not _untouched(opened, at):
+            file.suspect = True
+            return []
         lines = []
-        start = file.offset
+        start = file.read
         for text in data[: cut + 1].split(b"\n")[:-1] if cut >= 0 else ():
             end = start + len(text) + 1
             lines.append(Line(file.name, start, end, text))
             start = end
-        file.offset = start
-        self._known[file.name] = start
+        file.read = start
+        opened.tail = data[: cut + 1][-HEAD:] or opened.tail
         return lines
 
 
-def _unread_line(file: _OpenFile) -> bool:
-    """True if a whole line lies behind the position; half a line of a killed writer is none."""
-    rest = os.pread(file.handle, CHUNK, file.offset)
-    return b"\n" in rest or len(rest) == CHUNK
+def _untouched(opened: _OpenFile, at: int) -> bool:
+    """Whether the first line and the last bytes that were read are where they were."""
+    head, tail = opened.file.head if not opened.file.base else b"", opened.tail
+    there = os.pread(opened.handle, len(head), 0), os.pread(opened.handle, len(tail), at - len(tail))
+    return there == (head, tail)

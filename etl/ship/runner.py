@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, MessageSizeTooLargeError
-from kafka.future import Future
+from kafka.errors import KafkaError
 
-from etl.ship.follow import Line, LogFollower
+from etl.ship.flight import Flight
+from etl.ship.follow import LogFollower
+from etl.ship.look_back import shipped_beyond
 from etl.ship.positions import Positions
-from etl.ship.topic import open_producer, send, shipped_beyond
+from etl.ship.spool import Spool
+from etl.ship.spool_caps import SpoolCaps
+from etl.ship.status import Lag, Shipped, write_status
+from etl.ship.topic import abandon, open_producer
 from kakou.process_lock import only_one
 from kakou.settings import Settings
 
@@ -23,60 +26,47 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 0.02
 SAVE_EVERY_SECONDS: Final = 0.5
+STATUS_EVERY_SECONDS: Final = 2.0
 TELL_EVERY_SECONDS: Final = 60.0
+SILENT_SECONDS: Final = 5.0
 LARGEST_BACKOFF_SECONDS: Final = 5.0
-MOST_IN_FLIGHT: Final = 20_000
 CLOSE_SECONDS: Final = 10.0
-FLUSH_SECONDS: Final = 60.0
-
-
-@dataclass(slots=True)
-class Shipped:
-    """What a run did: lines acknowledged, lines that the topic held already, lines that no broker takes."""
-
-    lines: int = 0
-    known: int = 0
-    too_large: int = 0
 
 
 class Shipper:
-    """Follows the log and keeps what is not yet acknowledged in order, so that a position never runs
-    ahead."""
+    """Follows the log through the spool, and connects as often as it must."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._positions = Positions(settings.ship_dir / "positions.json")
-        self._follower = LogFollower(settings.sim_dir / "passes.log", self._positions.offsets)
-        self._flight: deque[tuple[Any, Line]] = deque()
-        self._skip: set[tuple[str, int]] = set()
-        self._suspect: tuple[str, int] | None = None
-        self._producer: KafkaProducer | None = None
+        self._settings, folder = settings, settings.ship_dir
+        self._positions = Positions(folder / "positions.json")
+        self._spool = Spool(
+            settings.sim_dir / "passes.log", folder / "spool", self._positions, SpoolCaps.of(settings)
+        )
+        self._follower = LogFollower(self._spool)
         self.counts = Shipped()
+        self._flight = Flight(settings, self._positions, self.counts, folder / "too_large.log")
+        self._producer: KafkaProducer | None = None
+        self._lag = Lag()
+        self._due = dict.fromkeys(("save", "status", "tell"), time.monotonic())
 
     def run(self, stop: Callable[[], bool], *, once: bool = False) -> Shipped:
         """Ships until ``stop()`` is true, or with ``once`` until everything that is there is acknowledged."""
-        saved = told = time.monotonic()
         backoff = 0.2
+        self._spool.watch()
+        self._tell_status()
         try:
             while not stop():
                 try:
                     moved = self._turn()
                     backoff = 0.2
                 except KafkaError as error:
-                    log.warning("Kafka at %s: %s; waiting for it", self._settings.kafka_bootstrap, error)
-                    self._start_over()
-                    _wait(backoff, stop)
+                    self._start_over(error)
+                    self._wait(backoff, stop)
                     backoff = min(backoff * 2, LARGEST_BACKOFF_SECONDS)
                     continue
-                now = time.monotonic()
-                if now - saved >= SAVE_EVERY_SECONDS:
-                    saved = now
-                    self._save()
-                if now - told >= TELL_EVERY_SECONDS:
-                    told = now
-                    log.info("shipped %d lines, %d in flight", self.counts.lines, len(self._flight))
+                self._care()
                 if not moved:
-                    if once and not self._flight:
+                    if once and not self._flight.lines and self._follower.at_end:
                         break
                     time.sleep(IDLE_SECONDS)
         finally:
@@ -84,122 +74,94 @@ class Shipper:
         return self.counts
 
     def _turn(self) -> bool:
-        """Sends what is new and notes what was acknowledged; True if there was anything to send."""
+        """Sends what is new and notes what was acknowledged; true if there was anything to send."""
         producer = self._producer or self._connect()
-        self._take_acknowledged()
-        if len(self._flight) >= MOST_IN_FLIGHT:
+        self._flight.take_acknowledged()
+        if self._flight.full:
             return False
-        lines = self._follower.poll()
-        for line in lines:
-            if (line.file, line.start) in self._skip:
-                self._skip.discard((line.file, line.start))
-                self.counts.known += 1
-                self._flight.append((None, line))
-                continue
-            if (line.file, line.start) == self._suspect:
-                self._send_alone(producer, line)
-            else:
-                self._flight.append((self._send(producer, line), line))
-        return bool(lines)
-
-    def _send(self, producer: KafkaProducer, line: Line) -> Any:
-        """The future of a line; the producer's own refusal of a line is a failed future like the broker's."""
-        try:
-            return send(producer, self._settings.topic, line)
-        except MessageSizeTooLargeError as error:
-            return Future().failure(error)
-
-    def _send_alone(self, producer: KafkaProducer, line: Line) -> None:
-        producer.flush(timeout=FLUSH_SECONDS)
-        self._take_acknowledged()
-        self._flight.append((self._send(producer, line), line))
-        producer.flush(timeout=FLUSH_SECONDS)
-        self._take_acknowledged()
+        if not self._flight.unsent:
+            self._flight.unsent.extend(self._follower.poll())
+        moved = bool(self._flight.unsent)
+        self._flight.send_all(producer)
+        return moved
 
     def _connect(self) -> KafkaProducer:
-        present = self._follower.present()
-        if not self._positions.fresh or present:
-            self._skip = shipped_beyond(self._settings, self._positions.offsets, present)
+        self._flight.expect(shipped_beyond(self._settings, self._positions, self._spool.present()))
         self._producer = open_producer(self._settings)
         return self._producer
 
-    def _take_acknowledged(self) -> None:
-        """Moves the positions over the lines whose sending has succeeded, in their order.
+    def _care(self) -> None:
+        """What is to be done now and then."""
+        for file in self._spool.take_cut():
+            self._spool.rescue(file, self._flight.lines_of(file.name))
+        now = time.monotonic()
+        if self._is_due("save", now, SAVE_EVERY_SECONDS):
+            self._save()
+        if self._is_due("status", now, STATUS_EVERY_SECONDS):
+            self._tell_status()
+        if self._is_due("tell", now, TELL_EVERY_SECONDS):
+            silent = self._flight.silent_seconds(now)
+            if silent > SILENT_SECONDS or self._producer is None:
+                log.warning("Kafka at %s does not answer", self._settings.kafka_bootstrap)
+            log.info("shipped %d lines; %s", self.counts.lines, self._lag.in_words(now))
 
-        Raises:
-            KafkaError: a line failed; it and all after it must be looked at again.
-        """
-        while self._flight:
-            future, line = self._flight[0]
-            if future is not None:
-                if not future.is_done:
-                    return
-                if isinstance(future.exception, MessageSizeTooLargeError):
-                    self._demand_sent_alone(line)
-                    self._set_aside(line)
-                elif future.exception is not None:
-                    raise _as_kafka_error(future.exception)
-                else:
-                    self.counts.lines += 1
-            self._flight.popleft()
-            self._positions.offsets[line.file] = line.end
+    def _is_due(self, what: str, now: float, every: float) -> bool:
+        due = now - self._due[what] >= every
+        if due:
+            self._due[what] = now
+        return due
 
-    def _demand_sent_alone(self, line: Line) -> None:
-        """Where one line is refused, the library may fail its neighbours in flight with the same error, so a
-        refusal counts only for a line that was sent with nothing beside it.
-
-        Raises:
-            KafkaError: it was not; what is in flight is looked at again, and this line is then sent alone.
-        """
-        if self._suspect != (line.file, line.start):
-            self._suspect = (line.file, line.start)
-            raise KafkaError(f"a line of {len(line.data)} bytes was refused; it is sent alone to be sure")
-
-    def _set_aside(self, line: Line) -> None:
-        """Keeps a line that is larger than any broker takes, and goes on: one such line must not stop all
-        others."""
-        target = self._settings.ship_dir / "too_large.log"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("ab") as file:
-            file.write(line.data + b"\n")
-        self.counts.too_large += 1
-        log.error("a line of %d bytes is larger than Kafka takes; it lies in %s", len(line.data), target)
-
-    def _start_over(self) -> None:
-        """Drops the producer and what it had not delivered; the topic's tail tells later what did arrive."""
+    def _start_over(self, error: KafkaError) -> None:
+        """Drops the producer and what it had not delivered; the topic tells later what did arrive."""
+        log.warning(
+            "Kafka at %s: %s; waiting for it with %d lines",
+            self._settings.kafka_bootstrap, error, self._flight.lines,
+        )  # fmt: skip
         if self._producer is not None:
-            self._producer.close(timeout=0)
+            self.counts.restarts += 1
+            self._flight.let_sender_go()
+            abandon(self._producer)
             self._producer = None
-        self._flight.clear()
-        present = self._follower.present()
-        self._follower.rewind({name: self._positions.offsets.get(name, 0) for name in present})
+        self._flight.take_back()
+
+    def _wait(self, seconds: float, stop: Callable[[], bool]) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not stop():
+            self._care()
+            time.sleep(min(0.1, seconds))
 
     def _save(self) -> None:
-        self._positions.save(self._follower.present())
+        self._flight.note_end()
+        self._positions.save(self._spool.present())
+
+    def _tell_status(self) -> None:
+        now, losses = time.monotonic(), self._spool.losses
+        self.counts.dropped_files, self.counts.dropped_bytes = losses.dropped_files, losses.dropped_bytes
+        self.counts.cut_bytes, self.counts.unshipped_bytes = losses.cut_bytes, self._spool.unshipped_bytes()
+        self._lag.note(now, self.counts.unshipped_bytes, self._flight.acked_bytes)
+        self._lag.in_flight = self._flight.lines
+        self._lag.spool_files, self._lag.spool_bytes = self._spool.held()
+        answers = self._producer is not None and self._flight.silent_seconds(now) < SILENT_SECONDS
+        zone = ZoneInfo(self._settings.timezone)
+        write_status(self._settings.ship_dir / "status.json", self.counts, self._lag, zone, connected=answers)
 
     def _finish(self) -> None:
         if self._producer is not None:
             try:
                 self._producer.flush(timeout=CLOSE_SECONDS)
-                self._take_acknowledged()
+                self._flight.take_acknowledged()
             except KafkaError as error:
-                log.warning(
-                    "%d lines were not acknowledged (%s); they are sent next time", len(self._flight), error
-                )
-            self._producer.close(timeout=1)
+                lines = self._flight.lines
+                log.warning("%d lines were not acknowledged (%s); they are sent next time", lines, error)
+            self._flight.let_sender_go()
+            abandon(self._producer)
             self._producer = None
+        self._care()
         self._save()
+        self._spool.look()
+        self._tell_status()
+        self._spool.close()
         self._follower.close()
-
-
-def _as_kafka_error(error: BaseException) -> KafkaError:
-    return error if isinstance(error, KafkaError) else KafkaError(str(error))
-
-
-def _wait(seconds: float, stop: Callable[[], bool]) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and not stop():
-        time.sleep(min(0.1, seconds))
 
 
 def ship(settings: Settings, stop: Callable[[], bool], *, once: bool = False) -> Shipped:

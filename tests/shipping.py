@@ -30,14 +30,20 @@ def own_place(settings: Settings, folder: Path, topic: str) -> Settings:
     return settings.model_copy(update={"var": var, "topic": topic})
 
 
-def make_topic(settings: Settings, topic: str) -> None:
-    """Creates an empty topic; tries for a moment, as one of the same name may just be going."""
+def make_topic(settings: Settings, topic: str, **configs: str) -> None:
+    """Creates an empty topic; for a dot in a name of ``configs`` stands an underscore.
+
+    Tries for a moment, as one of the same name may just be going.
+    """
     client = KafkaAdminClient(**kafka_options(settings))
     until = time.monotonic() + 20
     try:
         while True:
             try:
-                client.create_topics([NewTopic(topic, PARTITIONS, 1)], timeout_ms=20_000)
+                wanted = {name.replace("_", "."): value for name, value in configs.items()}
+                client.create_topics(
+                    [NewTopic(topic, PARTITIONS, 1, topic_configs=wanted)], timeout_ms=20_000
+                )
                 return
             except Exception:
                 if time.monotonic() > until:

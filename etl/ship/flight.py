@@ -22,6 +22,7 @@ from kakou.settings import Settings
 log = logging.getLogger(__name__)
 
 MOST_IN_FLIGHT: Final = 20_000
+MOST_BYTES: Final = 64 << 20
 FLUSH_SECONDS: Final = 20.0
 _HOLD_SECONDS: Final = 60.0
 
@@ -40,7 +41,7 @@ class Flight:
         self.unsent: deque[Line] = deque()
         self._sent: deque[tuple[Any, Line]] = deque()  # without a future: the topic holds it already
         self._known: set[Place] = set()
-        self._known_sent = 0
+        self._known_sent = self._sent_bytes = 0
         self._reached: dict[int, int] = {}
         self._suspect: Place | None = None
         self._failure: BaseException | None = None
@@ -56,7 +57,7 @@ class Flight:
     @property
     def full(self) -> bool:
         """Whether so many lines are on their way that no more should be read."""
-        return len(self._sent) >= MOST_IN_FLIGHT
+        return len(self._sent) >= MOST_IN_FLIGHT or self._sent_bytes >= MOST_BYTES
 
     def lines_of(self, name: str) -> list[Line]:
         """The lines that lie in one file, in order."""
@@ -87,6 +88,7 @@ class Flight:
             if not self._sent:
                 self._answered = time.monotonic()
             self._sent.append((future, line))
+            self._sent_bytes += len(line.data)
 
     def take_acknowledged(self) -> None:
         """Moves the positions over the lines whose sending has succeeded, in their order.
@@ -95,6 +97,7 @@ class Flight:
             KafkaError: a line failed; it and all after it must be looked at again.
         """
         if self._failure is not None:
+            self._suspect_refused()
             raise _as_kafka_error(self._failure)
         while self._sent:
             future, line = self._sent[0]
@@ -110,8 +113,10 @@ class Flight:
                 raise _as_kafka_error(future.exception)
             else:
                 self._counts.lines += 1
-                self._reached[future.value.partition] = future.value.offset + 1
+                if future.value.offset >= 0:  # below: it was there already, and the broker forgot where
+                    self._reached[future.value.partition] = future.value.offset + 1
             self._sent.popleft()
+            self._sent_bytes -= len(line.data)
             self._positions.offsets[line.file] = line.end
             self.acked_bytes += line.end - line.start
             self._answered = time.monotonic()
@@ -124,7 +129,8 @@ class Flight:
         """All that is not acknowledged is unsent again."""
         self.unsent.extendleft(line for _, line in reversed(self._sent))
         self._sent.clear()
-        self._known_sent = 0
+        self._known_sent = self._sent_bytes = 0
+        self._reached = {}  # it may lie behind lines that were known and are unsent again
 
     def note_end(self) -> None:
         """Notes how far the topic goes with what the positions cover; see ``TopicEnd``."""
@@ -164,6 +170,12 @@ class Flight:
         self._failure = error
         if threading.get_ident() != self._own_thread:
             self._go_on.wait(_HOLD_SECONDS)
+
+    def _suspect_refused(self) -> None:
+        for future, line in self._sent:
+            if future is not None and isinstance(future.exception, MessageSizeTooLargeError):
+                self._suspect = (line.file, line.start)
+                return
 
     def _demand_sent_alone(self, line: Line) -> None:
         """Where one line is refused, the library may fail its neighbours in flight with the same error, so a

@@ -19,6 +19,7 @@ from etl.ship.spool import Spool
 from etl.ship.spool_caps import SpoolCaps
 from etl.ship.status import Lag, Shipped, write_status
 from etl.ship.topic import abandon, open_producer
+from kakou.errors import DiskFullError
 from kakou.process_lock import only_one
 from kakou.settings import Settings
 
@@ -143,7 +144,11 @@ class Shipper:
         self._lag.spool_files, self._lag.spool_bytes = self._spool.held()
         answers = self._producer is not None and self._flight.silent_seconds(now) < SILENT_SECONDS
         zone = ZoneInfo(self._settings.timezone)
-        write_status(self._settings.ship_dir / "status.json", self.counts, self._lag, zone, connected=answers)
+        path = self._settings.ship_dir / "status.json"
+        try:
+            write_status(path, self.counts, self._lag, zone, connected=answers)
+        except (DiskFullError, OSError) as error:
+            log.warning("%s cannot be written: %s", path, error)  # no reason to stop shipping
 
     def _finish(self) -> None:
         if self._producer is not None:

@@ -33,7 +33,7 @@ from etl.ship.names import Names
 from etl.ship.positions import Positions
 from etl.ship.spool_caps import Losses, SpoolCaps
 from etl.ship.spooled import Link, Spooled, found_in, place_of, take
-from kakou.whole_files import draft_of
+from kakou.whole_files import draft_of, remove_abandoned
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Spool:
         self, log_path: Path, folder: Path, positions: Positions, caps: SpoolCaps, link: Link = os.link
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
         self._log, self._folder, self._link = log_path, folder, link
         self._positions, self._caps = positions, caps
         self.losses = Losses()
@@ -180,6 +181,7 @@ class Spool:
     def _compare(self, file: Spooled, seen: list[Seen], reached: dict[int, int]) -> None:
         one = next((one for one in seen if one.inode == file.inode), None)
         if one and one.head == file.head and one.size >= reached[id(file)] and not file.suspect:
+            file.held = False
             self._grow(file, one)
         elif one or file.suspect:
             self._truncated(file, seen)

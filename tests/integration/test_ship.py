@@ -297,6 +297,18 @@ def test_a_line_that_no_broker_takes_is_set_aside_and_the_rest_goes_on(place):
     assert (place.ship_dir / "too_large.log").read_bytes() == huge + b"\n"
 
 
+def test_a_short_line_that_the_topic_refuses_is_set_aside_too(place):
+    small = place.model_copy(update={"topic": f"{place.topic}-small"})
+    make_topic(small, small.topic, max_message_bytes="3000")
+    log = PassLog(place.sim_dir / "passes.log")
+    refused = [os.urandom(5000).replace(b"\n", b" ").replace(b"\t", b" ") for _ in range(2)]
+    kept = [b"short %02d" % n for n in range(60)]
+    log.append([*kept[:20], refused[0], *kept[20:40], refused[1], *kept[40:]], DAY)
+    counts = finish(start(small, "--once"))
+    assert (counts["lines"] + counts["known"], counts["too_large"]) == (60, 2)
+    assert [value for _, _, value in shipped(small)] == kept, "one partition, so in the order of the log"
+
+
 def test_a_second_shipper_is_refused(place):
     first = start(place)
     wait_until(lambda: (place.ship_dir / "ship.lock").exists())

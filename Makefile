@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install run down test lint types imports screen pytest bench-etl bench-stream format lock env-example
+.PHONY: help install run down test lint types imports screen pytest chaos bench-etl bench-stream format lock env-example
 
 BIN := .venv/bin
 PACKAGES := kakou etl spark_jobs serving sql
@@ -40,6 +40,9 @@ screen: ## tests of the screen's own code
 pytest:
 	@exec $(BIN)/python -m pytest -m "not chaos and not bench" \
 		--doctest-modules --ignore=sql/migrations tests $(PACKAGES) $(PYTEST)
+
+chaos: install ## the long fault tests, about 25 minutes; ends with a table of what was survived (PYTEST="-k redis")
+	@exec $(BIN)/python -m pytest -m chaos --timeout=900 tests $(PYTEST)
 
 bench-etl: install ## the batch against a hand-written script, 5 million rows, about 8 minutes (BENCH="--quick --force")
 	@exec $(BIN)/python tests/bench/bench_etl.py $(BENCH)

@@ -4,7 +4,8 @@
 At 02:30 every day that is over and still in the nodes goes to Parquet under `history/day=…`, counts checked
 against the nodes. 每天 02:30 将已结束日期的通行记录归档为 Parquet，并与节点核对行数。
 
-A missed night is made up for by the next one. Retention (`housekeeping`, 03:00) deletes only what is
+A missed night is made up for by the next one; rows that came late are added. The roll-up of a day that the
+nodes have forgotten is counted from the archive. Retention (`housekeeping`, 03:00) deletes only what is
 archived.
 """
 
@@ -17,7 +18,12 @@ from airflow.sdk import DAG, CronTriggerTimetable, ExceptionRetryPolicy, RetryAc
 from kakou.settings import load_settings
 
 RETRY = ExceptionRetryPolicy(
-    [RetryRule(["kakou.errors.BadInputError", "kakou.errors.DiskFullError"], RetryAction.FAIL)]
+    [
+        RetryRule(
+            [f"kakou.errors.{name}" for name in ("BadInputError", "DiskFullError", "SchemaError")],
+            RetryAction.FAIL,
+        )
+    ]
 )
 
 with DAG(

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import polars as pl
 import pytest
 from batch_folder import drafts, share_a_day, strange, unlike, visible
 
-from kakou.connections import connect
+from kakou.connections import connect, node_names
 from kakou.settings import Settings
 from kakou.stack.environment import child_environment
 
@@ -162,3 +163,38 @@ def test_night_before_the_first_batch_is_skipped_and_not_red(airflow: dict[str, 
     ended = run(airflow, "flow_model", {})
     assert ended["state"] == "success"
     assert ended["tasks"] == {"train_flow[-1]": "skipped"}
+
+
+@pytest.fixture
+def old_day(stack: Settings) -> Iterator[str]:
+    """A day with one pass, and a roll-up that is older than any is kept."""
+    day = "2024-01-15"
+    with connect(stack, "dn1", "root", autocommit=True) as server, server.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO traffic_data VALUES "
+            "('night', 'NIGHT_G1', '1', %s, '02', '苏C1', '-', '县', '江苏', 0, 1, '型', 0, 1, 1)",
+            (f"{day} 08:00:00",),
+        )
+        cursor.execute("INSERT INTO flow_hourly VALUES ('NIGHT_G1', '2001-01-01', 8, '江苏', '型', 1)")
+    yield day
+    for node in node_names(stack):
+        with connect(stack, node, "root", autocommit=True) as server, server.cursor() as cursor:
+            cursor.execute("DELETE FROM closed_days")
+            for table in ("traffic_data", "flow_hourly"):
+                cursor.execute(f"DELETE FROM {table} WHERE kkmc = 'NIGHT_G1'")
+    shutil.rmtree(stack.history_dir / f"day={day}")
+
+
+def test_a_night_archives_what_is_over_and_lets_the_stores_forget(
+    airflow: dict[str, str], stack: Settings, old_day: str
+):
+    assert run(airflow, "archive_day", {})["state"] == "success"
+    archived = pl.read_parquet(stack.history_dir / f"day={old_day}" / "dn1-0000.parquet")
+    assert "night" in archived["GCXH"].to_list()  # other tests may leave rows of that day
+    ended = run(airflow, "housekeeping", {})
+    assert set(ended["tasks"].values()) == {"success"} and len(ended["tasks"]) == 5
+    with connect(stack, "dn1", "kakou_reader") as server, server.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM traffic_data WHERE id = 'night'")
+        assert cursor.fetchone() == (0,)
+        cursor.execute("SELECT CAST(day AS CHAR), n FROM flow_hourly WHERE kkmc = 'NIGHT_G1'")
+        assert cursor.fetchall() == ((old_day, 1),)

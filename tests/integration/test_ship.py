@@ -216,6 +216,25 @@ def test_a_topic_made_anew_gets_what_is_new(place):
     assert finish(start(place, "--once"))["lines"] == 0
 
 
+def test_a_topic_made_anew_under_a_running_shipper_gets_each_line_once(place):
+    log = PassLog(place.sim_dir / "passes.log")
+    log.append(lines_of(0, 500), DAY)
+    process = start(place)
+    wait_until(lambda: ends(place) == 500)
+    client = KafkaAdminClient(**kafka_options(place))
+    client.delete_topics([place.topic])
+    client.close()
+    make_topic(place, place.topic)
+    for n in range(5):
+        log.append(lines_of(500 + n * 50, 50), DAY)
+        time.sleep(0.2)
+    wait_until(lambda: ends(place) >= 250)
+    process.send_signal(signal.SIGTERM)
+    finish(process)
+    assert finish(start(place, "--once"))["lines"] == 0
+    assert_once(place, lines_of(500, 250))
+
+
 def test_copytruncate_neither_loses_nor_doubles_what_it_copied(place):
     path = place.sim_dir / "passes.log"
     PassLog(path).append(lines_of(0, 1000), DAY)

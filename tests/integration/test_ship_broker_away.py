@@ -10,6 +10,8 @@ from own_broker import OwnBroker
 from shipping import assert_once, ends, finish, lines_of, own_place, start, status, wait_until, watching
 
 from etl.io.pass_log import PassLog
+from etl.ship.log_file import Line
+from etl.ship.topic import abandon, open_producer, send
 from kakou.settings import PORTS
 
 pytestmark = pytest.mark.integration
@@ -95,6 +97,18 @@ def test_a_network_that_is_slow_cut_reset_and_half_closed(broker, place):
         broker.proxy.heal()
         writer.write(0.5)
     ended(process, place, writer)
+
+
+def test_an_abandoned_producer_is_gone_at_once_with_all_that_it_had(broker, place):
+    producer = open_producer(place)
+    send(producer, place.topic, Line("1-a", 0, 2, b"1")).get(20)
+    broker.proxy.cut()
+    futures = [send(producer, place.topic, Line("1-a", n, n + 2, b"2")) for n in range(2, 4000, 2)]
+    began = time.monotonic()
+    abandon(producer)
+    # The library's own close would have waited for answers, and given up without closing.
+    assert time.monotonic() - began < 10
+    assert all(future.is_done for future in futures) and not producer._sender.is_alive()
 
 
 def test_a_shipper_killed_while_the_answers_are_lost_sends_nothing_twice(broker, place):

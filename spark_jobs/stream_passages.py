@@ -31,7 +31,7 @@ from spark_jobs.checkpoint import checkpoint_of, query_id
 from spark_jobs.offset_log import OffsetLog
 from spark_jobs.progress import ProgressListener
 from spark_jobs.session import build_session
-from spark_jobs.sinks.patience import STOPPING
+from spark_jobs.sinks.patience import STOPPING, patiently
 from spark_jobs.slices import parsed
 from sql.migrate import demand_newest
 
@@ -53,7 +53,8 @@ _PYTHON_ERROR: Final = re.compile(r"(?!org\.|java\.|py4j\.Py4J)[\w.]+(Error|Exce
 
 def run(settings: Settings, stop: threading.Event) -> int:
     """Runs both queries until one fails or ``stop`` is set; returns the exit code."""
-    demand_newest(settings)
+    # Patiently: a process that ends at once is not started again for long.
+    patiently(settings, "Comparing the schema of the nodes", lambda: demand_newest(settings))
     formats = {"state": STATE_FORMAT, "buckets": settings.detection_buckets}
     ingest_folder = checkpoint_of(settings, ingest.QUERY, {"ledger": _LEDGER_FORMAT})
     detection_folder = checkpoint_of(settings, detect.QUERY, formats)

@@ -13,7 +13,7 @@ import redis
 import structlog
 import tenacity
 
-from kakou.errors import StorageError
+from kakou.errors import SchemaError, StorageError
 from kakou.settings import Settings
 
 _LOG = structlog.get_logger("kakou.stream")
@@ -31,7 +31,8 @@ def patiently(settings: Settings, what: str, action: Callable[[], Answer]) -> An
         StorageError: the cap is reached. The job then stops, and the supervisor starts it again.
     """
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(AWAY),
+        # A schema that is not ours does not become so by waiting.
+        retry=tenacity.retry_if_exception_type(AWAY) & tenacity.retry_if_not_exception_type(SchemaError),
         wait=tenacity.wait_exponential(multiplier=0.25, max=15),
         stop=tenacity.stop_any(
             tenacity.stop_after_delay(settings.retry_cap_seconds), tenacity.stop_when_event_set(STOPPING)

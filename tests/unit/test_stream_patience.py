@@ -8,7 +8,7 @@ import time
 import pymysql
 import pytest
 
-from kakou.errors import BadInputError, StorageError
+from kakou.errors import BadInputError, SchemaError, StorageError
 from kakou.settings import Settings
 from spark_jobs.sinks import patience
 
@@ -35,6 +35,13 @@ def capped(settings: Settings, seconds: int) -> Settings:
 
 def test_it_is_waited_for(settings: Settings) -> None:
     assert patience.patiently(capped(settings, 30), "Storing", Away(2, AWAY)) == "here"
+
+
+def test_another_schema_is_not_waited_for(settings: Settings) -> None:
+    began = time.monotonic()
+    with pytest.raises(SchemaError):
+        patience.patiently(capped(settings, 30), "Comparing", Away(1, SchemaError("dn1 is older")))
+    assert time.monotonic() - began < 5
 
 
 def test_the_cap_ends_it_in_clear_words(settings: Settings) -> None:

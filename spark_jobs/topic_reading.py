@@ -36,11 +36,13 @@ def said_plainly(settings: Settings) -> Iterator[None]:
         yield
     except KafkaError as error:
         raise StorageError(
-            f"Kafka at {settings.kafka_bootstrap} does not do it: {type(error).__name__} {error}. "
+            f"Kafka at {settings.kafka_bootstrap} does not answer, or refuses: {error}. "
             "See `kakou status` and `kakou logs kafka`."
         ) from error
     except pymysql.MySQLError as error:
-        raise StorageError(f"A node does not do it: {error.args[-1]}. See `kakou status`.") from error
+        raise StorageError(
+            f"A node does not answer, or refuses: {error.args[-1]}. See `kakou status`."
+        ) from error
 
 
 @contextmanager

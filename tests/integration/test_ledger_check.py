@@ -328,3 +328,9 @@ def test_a_topic_that_grows_and_is_cut_and_a_stream_that_is_behind(own_world: Wo
     code, found = check(wait="30")
     assert code == 0, found
     assert [one["partition"] for one in found["partitions"]] == [0, 1, 2]
+
+
+def test_a_store_that_is_away_is_said_in_a_sentence(world: World) -> None:
+    away = world.settings.model_copy(update={"port_offset": world.settings.port_offset + 1})
+    with pytest.raises(StorageError, match=r"Kafka at .* does not answer"):
+        read_ledger(away)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
@@ -17,12 +16,10 @@ from kakou.settings import Settings, load_settings
 from kakou.shard_commands import shard
 
 if TYPE_CHECKING:
-    from spark_jobs.ledger import Ledger
     from sql.reshard import Moved
     from sql.reshard_plan import Plan
 
 _CATCH_UP_S: Final = 120
-_ASK_EVERY_S: Final = 3.0
 _Nodes = Annotated[int, typer.Option("--nodes", min=2, help="How many nodes there are to be.")]
 _WORDS: Final = {
     "stop": "stopping the stream",
@@ -106,21 +103,6 @@ def abandon() -> None:
     typer.echo("Given up. The new nodes are stopped; their folders below var/data may be removed.")
 
 
-def settled_ledger(settings: Settings, wait_s: float = _CATCH_UP_S) -> Ledger:
-    """The ledger, read again while nothing is wrong but that the stream has not caught up."""
-    from kakou.stack.supervision import STOPPED, Supervisor
-    from spark_jobs.ledger import read_ledger
-
-    end = time.monotonic() + wait_s
-    while True:
-        ledger = read_ledger(settings)
-        state = Supervisor(settings).states().get("stream")
-        comes = state is not None and state.state not in STOPPED
-        if ledger.balanced or ledger.doubled or ledger.unexpected or not comes or time.monotonic() > end:
-            return ledger
-        time.sleep(_ASK_EVERY_S)
-
-
 def _is_there(settings: Settings, nodes: int) -> bool:
     from kakou.connections import node_names
 
@@ -188,8 +170,16 @@ def _tell(settings: Settings, moved: Moved) -> None:
 
 
 def _end_with_ledger(settings: Settings) -> None:
+    from kakou.stack.supervision import STOPPED, Supervisor
+    from spark_jobs.ledger import read_ledger
+
+    state = Supervisor(settings).states().get("stream")
+    runs = state is not None and state.state not in STOPPED
     with Console(stderr=True).status("waiting until the stream has caught up, checking the ledger …"):
-        ledger = settled_ledger(settings)
+        ledger = read_ledger(settings, _CATCH_UP_S if runs else 0)
+    for law in ledger.laws:
+        if not law.held:
+            typer.echo(f"{law.law} does not hold: {law.words}")
     typer.echo(
         f"ledger: {'balanced' if ledger.balanced else 'not balanced'}, lost {ledger.lost}, "
         f"doubled {ledger.doubled}, unexpected {ledger.unexpected}"

@@ -38,7 +38,7 @@ class Step:
 
     Attributes:
         at: seconds on any clock.
-        seconds: what it took.
+        seconds: what it took; 0 where there was nothing to do.
         taken, held: offsets after the last record by partition, of the query and of the topic.
     """
 
@@ -110,11 +110,14 @@ class ProgressListener(StreamingQueryListener):  # type: ignore[misc]
         taken, held = _offsets(source.endOffset), _offsets(source.latestOffset)
         if not taken:
             return
-        seconds = progress.durationMs.get("triggerExecution", 0) / 1000
+        records = progress.numInputRows
+        seconds = progress.durationMs.get("triggerExecution", 0) / 1000 if records else 0.0
+        batch = {"batch": progress.batchId, "records": records, "seconds": f"{seconds:.3f}"}
         with self._turn:
             pace = self._paces.setdefault(progress.name, Pace())
             pace.add(Step(utc_now().timestamp(), seconds, taken, held or taken))
-            self._write(progress.name, progress.batchId, progress.numInputRows, seconds, pace)
+            # Where nothing came there was no batch, and the one before stays the last.
+            self._write(progress.name, batch if records else {}, pace)
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:
         """What was written stays true."""
@@ -126,12 +129,10 @@ class ProgressListener(StreamingQueryListener):  # type: ignore[misc]
         """Closes the connections."""
         self._redis.close()
 
-    def _write(self, name: str, batch: int, records: int, seconds: float, pace: Pace) -> None:
+    def _write(self, name: str, batch: Mapping[Any, Any], pace: Pace) -> None:
         catch_up = pace.catch_up_seconds
         fields: dict[Any, Any] = {
-            "batch": batch,
-            "records": records,
-            "seconds": f"{seconds:.3f}",
+            **batch,
             "offsets": json.dumps(pace.steps[-1].taken),
             "lag": sum(pace.lag.values()),
             "lag_by_partition": json.dumps(pace.lag),

@@ -58,7 +58,11 @@ def status(
         caught_up = (
             "not while it goes on so" if row.catch_up_seconds is None else f"{row.catch_up_seconds:.0f} s"
         )
-        batch = f"{row.batch}: {row.batch_records:,} records in {row.batch_seconds:.2f} s"
+        batch = (
+            ""
+            if row.batch is None
+            else f"{row.batch}: {row.batch_records:,} records in {row.batch_seconds:.2f} s"
+        )
         speeds = [f"{row.handled_per_second:,.0f}", f"{row.arriving_per_second:,.0f}"]
         table.add_row(row.query, f"{row.lag:,}", *speeds, caught_up, batch, str(row.at))
     Console().print(table)
@@ -130,8 +134,9 @@ def _state(name: str, fields: dict[str, Any], ends: dict[str, int]) -> QueryStat
         handled_per_second=handled,
         arriving_per_second=arriving,
         catch_up_seconds=0.0 if not lag else round(lag / spare, 1) if spare > 0 else None,
-        batch=int(fields["batch"]),
-        batch_records=int(fields["records"]),
-        batch_seconds=float(fields["seconds"]),
+        # A new Redis has heard of no batch until one with records ends.
+        batch=int(fields["batch"]) if "batch" in fields else None,
+        batch_records=int(fields.get("records", 0)),
+        batch_seconds=float(fields.get("seconds", 0)),
         at=fields["at"],
     )

@@ -234,7 +234,9 @@ class Settings(BaseSettings):
         """The one source of the sharding."""
         if self.mycat_conf:
             return Path(self.mycat_conf).absolute()
-        return self.own_topology_dir if self.own_topology_dir.exists() else SHIPPED_TOPOLOGY
+        own = self.own_topology_dir
+        # A link that leads nowhere is an error for whoever reads it, and no stack as shipped.
+        return own if own.is_symlink() or own.exists() else SHIPPED_TOPOLOGY
 
 
 def node_port(name: str) -> int | None:

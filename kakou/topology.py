@@ -44,7 +44,9 @@ def _root(path: Path) -> ET.Element:
     try:
         return ET.parse(path).getroot()  # noqa: S314 - our own file
     except (OSError, ET.ParseError) as error:
-        raise TopologyError(f"{path} cannot be read ({error}). Restore it from version control.") from error
+        raise TopologyError(
+            f"{path} cannot be read ({error}). Restore it from version control or a backup."
+        ) from error
 
 
 def _property(node: ET.Element, name: str, path: Path) -> str:

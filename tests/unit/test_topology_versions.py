@@ -73,6 +73,14 @@ def test_a_version_is_prepared_published_and_may_be_extended_again(settings: Set
     assert load_topology(moved / "mycat_conf").ring.nodes == ("dn1", "dn2", "dn3"), "links go with the folder"
 
 
+def test_a_version_that_got_lost_is_no_stack_as_shipped(settings: Settings) -> None:
+    stage(settings, 3)
+    publish(settings)
+    shutil.rmtree(settings.own_topology_dir.resolve())
+    with pytest.raises(TopologyError, match=r"schema\.xml cannot be read"):
+        load_topology(settings.topology_dir)
+
+
 def test_services_and_hooks_follow_the_topology(settings: Settings) -> None:
     assert "dn3" not in services(settings)
     stage(settings, 3)

@@ -25,7 +25,7 @@ from sql.gates import load_gates
 BYTES_A_RECORD, SPARE_GIB = 2_000, 2.0
 FIRST_OFFSET, LAST_OFFSET, STEP = 10_000, 23_000, 100
 FAILED_LOG = "failed-stream.log"  # of the last run that broke off
-PASS_TABLES = ("traffic_data", "flow_hourly", "duplicate_records", "batch_ledger")
+PASS_TABLES = ("traffic_data", "flow_hourly", "duplicate_records", "rejected_records", "batch_ledger")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from kakou.connections import kafka_options
 from kakou.settings import Settings
 
 PARTITIONS = 4
+_started: list[subprocess.Popen[str]] = []
 
 
 def own_place(settings: Settings, folder: Path, topic: str) -> Settings:
@@ -62,10 +63,21 @@ def start(settings: Settings, *options: str, **more: str) -> subprocess.Popen[st
         "KAKOU_TOPIC": settings.topic,
         **more,
     }
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "kakou.cli", "ship", "--json", *options],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+    _started.append(process)
+    return process
+
+
+def end_all() -> None:
+    """Kills what a failed test has left running."""
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def watching(settings: Settings, **more: str) -> subprocess.Popen[str]:

@@ -9,13 +9,30 @@ from datetime import date
 
 import pytest
 from own_broker import OwnBroker
-from shipping import assert_once, ends, finish, lines_of, own_place, start, status, wait_until, watching
+from shipping import (
+    assert_once,
+    end_all,
+    ends,
+    finish,
+    lines_of,
+    own_place,
+    start,
+    status,
+    wait_until,
+    watching,
+)
 
 from etl.io.pass_log import PassLog
 from kakou.settings import PORTS
 
 pytestmark = pytest.mark.chaos
 DAY = date(2024, 1, 15)
+
+
+@pytest.fixture(autouse=True)
+def no_shipper_left():
+    yield
+    end_all()
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +50,14 @@ def place(broker, tmp_path, request):
 
 
 class Writer(threading.Thread):
-    """Writes 1,000 lines a second into a log that begins a new file every second, until it is stopped."""
+    """Writes up to 1,000 lines a second into a log that begins a new file after so many, until it is stopped.
 
-    def __init__(self, place):
+    Where the shipper is killed, the three files of the log must outlast its start.
+    """
+
+    def __init__(self, place, lines_a_file=1_000):
         super().__init__(daemon=True)
-        self._log = PassLog(place.sim_dir / "passes.log", cap_bytes=48_000)
+        self._log = PassLog(place.sim_dir / "passes.log", cap_bytes=48 * lines_a_file)
         self._end = threading.Event()
         self.lines = []
 
@@ -100,7 +120,7 @@ def test_a_broker_frozen_for_forty_seconds_and_killed_at_once(broker, place, out
 def test_broker_and_shipper_killed_in_turns(broker, place, outcomes):
     with outcomes.of("F4", "broker and shipper kill -9 in turns, 5 times each") as row:
         draw = random.Random(outcomes.seed)
-        writer, process = Writer(place), watching(place)
+        writer, process = Writer(place, lines_a_file=20_000), watching(place)
         writer.start()
         wait_until(lambda: ends(place) > 2000)
         for _ in range(5):
@@ -118,7 +138,7 @@ def test_broker_and_shipper_killed_in_turns(broker, place, outcomes):
 def test_a_storm_in_the_network(broker, place, outcomes):
     with outcomes.of("F16", "40 faults of the network to the broker, shipper kill -9 in every eighth") as row:
         draw, proxy = random.Random(outcomes.seed), broker.proxy
-        writer, process = Writer(place), watching(place)
+        writer, process = Writer(place, lines_a_file=20_000), watching(place)
         writer.start()
         wait_until(lambda: ends(place) > 2000)
         for n in range(40):

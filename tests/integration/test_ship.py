@@ -13,6 +13,7 @@ from kafka.admin import KafkaAdminClient
 from shipping import (
     PARTITIONS,
     assert_once,
+    end_all,
     ends,
     finish,
     lines_of,
@@ -30,6 +31,12 @@ from kakou.connections import kafka_options
 
 pytestmark = pytest.mark.integration
 DAY = date(2024, 1, 15)
+
+
+@pytest.fixture(autouse=True)
+def no_shipper_left():
+    yield
+    end_all()
 
 
 @pytest.fixture

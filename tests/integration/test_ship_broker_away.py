@@ -7,7 +7,18 @@ from datetime import date
 
 import pytest
 from own_broker import OwnBroker
-from shipping import assert_once, ends, finish, lines_of, own_place, start, status, wait_until, watching
+from shipping import (
+    assert_once,
+    end_all,
+    ends,
+    finish,
+    lines_of,
+    own_place,
+    start,
+    status,
+    wait_until,
+    watching,
+)
 
 from etl.io.pass_log import PassLog
 from etl.ship.log_file import Line
@@ -16,6 +27,12 @@ from kakou.settings import PORTS
 
 pytestmark = pytest.mark.integration
 DAY = date(2024, 1, 15)
+
+
+@pytest.fixture(autouse=True)
+def no_shipper_left():
+    yield
+    end_all()
 
 
 @pytest.fixture(scope="module")

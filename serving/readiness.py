@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Final
 
 import pymysql
@@ -21,21 +22,25 @@ class Readiness:
     """Asks the endpoint (through to a table), each node and Redis."""
 
     def __init__(self, settings: Settings, client: redis.Redis) -> None:
-        self._questions: dict[str, Callable[[], object]] = {
-            "endpoint": lambda: _ask(settings, "endpoint", "SELECT kkmc FROM kkmc_info LIMIT 1"),
-            "redis": client.ping,
-        }
-        for node in node_names(settings):
-            self._questions[node] = lambda node=node: _ask(settings, node, "SELECT 1")  # type: ignore[misc]
-        self._pool = ThreadPoolExecutor(len(self._questions) * 2, thread_name_prefix="ready")
+        self._settings = settings
+        self._client = client
+        self._pool = ThreadPoolExecutor(2 * (2 + len(node_names(settings))), thread_name_prefix="ready")
 
     def check(self) -> dict[str, str]:
         """``ok`` or a short reason for each store."""
         asked: dict[str, Future[object]] = {
-            name: self._pool.submit(question) for name, question in self._questions.items()
+            name: self._pool.submit(question) for name, question in self._questions().items()
         }
         wait(asked.values(), timeout=GIVE_UP_SECONDS)
         return {name: _said(future) for name, future in asked.items()}
+
+    def _questions(self) -> dict[str, Callable[[], object]]:
+        """Put together anew each time: a re-shard adds a node under a running API."""
+        nodes: dict[str, Callable[[], object]] = {
+            node: partial(_ask, self._settings, node, "SELECT 1") for node in node_names(self._settings)
+        }
+        endpoint = partial(_ask, self._settings, "endpoint", "SELECT kkmc FROM kkmc_info LIMIT 1")
+        return {"endpoint": endpoint, "redis": self._client.ping, **nodes}
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -16,10 +16,11 @@ from kakou import redis_keys
 from kakou.connections import connect, redis_client
 from kakou.errors import StorageError
 from kakou.settings import Settings
+from kakou.topology import load_topology
 
 log = structlog.get_logger(__name__)
 
-SERVER: Final = "dn1"
+_TABLE: Final = "flow_forecast"
 _CHUNK: Final = 5_000
 _INSERT: Final = (
     "INSERT INTO flow_forecast (kkmc, day, hour, predicted, low, high, model_version, published_at) "
@@ -31,7 +32,7 @@ def publish_forecast(settings: Settings, forecast: pd.DataFrame, model_version: 
     """Replaces all forecasts in one transaction: readers see the old ones or the new ones.
 
     Args:
-        settings: where dn1 is.
+        settings: where the node of the table is.
         forecast: ``kkmc, day, hour, predicted, low, high``.
         model_version: what the rows are signed with.
 
@@ -39,7 +40,7 @@ def publish_forecast(settings: Settings, forecast: pd.DataFrame, model_version: 
         rows published.
 
     Raises:
-        StorageError: dn1 is away or refused; the old forecasts stay.
+        StorageError: the node is away or refused; the old forecasts stay.
     """
     at = now(settings).replace(tzinfo=None, microsecond=0)
     figures = forecast[["predicted", "low", "high"]].astype("float64").round(2)
@@ -53,8 +54,9 @@ def publish_forecast(settings: Settings, forecast: pd.DataFrame, model_version: 
             strict=True,
         )
     ]
+    node = load_topology(settings.topology_dir).single[_TABLE]
     try:
-        connection = connect(settings, SERVER, "kakou_writer")
+        connection = connect(settings, node, "kakou_writer")
         with connection, connection.cursor() as cursor:
             cursor.execute("DELETE FROM flow_forecast")
             for start in range(0, len(rows), _CHUNK):
@@ -62,8 +64,8 @@ def publish_forecast(settings: Settings, forecast: pd.DataFrame, model_version: 
             connection.commit()
     except pymysql.MySQLError as error:
         raise StorageError(
-            f"Forecasts could not be written to {SERVER} ({error.args[-1]}); the old ones stay. "
-            f"See `kakou logs {SERVER}`, then train again."
+            f"Forecasts could not be written to {node} ({error.args[-1]}); the old ones stay. "
+            f"See `kakou logs {node}`, then train again."
         ) from error
     return len(rows)
 

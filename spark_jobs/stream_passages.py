@@ -8,6 +8,7 @@ ends it with 0.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -27,6 +28,7 @@ from kakou.detection.state import STATE_FORMAT
 from kakou.errors import KakouError
 from kakou.settings import Settings, load_settings
 from spark_jobs import detect, ingest
+from spark_jobs.batch_boundary import BatchBoundary
 from spark_jobs.checkpoint import checkpoint_of, query_id
 from spark_jobs.offset_log import OffsetLog
 from spark_jobs.progress import ProgressListener
@@ -69,12 +71,18 @@ def run(settings: Settings, stop: threading.Event) -> int:
     )
     try:
         source = read_topic(spark, settings)
+        boundary = BatchBoundary(stop)
+        stored = boundary.guard(ingest.QUERY, store)
+        warned = boundary.guard(detect.QUERY, alerts)
         queries = [
-            _start(spark, parsed(source), ingest.QUERY, str(ingest_folder), store),
-            _start(spark, detect.detected(source, settings), detect.QUERY, str(detection_folder), alerts),
+            _start(spark, parsed(source), ingest.QUERY, str(ingest_folder), stored),
+            _start(spark, detect.detected(source, settings), detect.QUERY, str(detection_folder), warned),
         ]
         _LOG.info("started", queries=[query.name for query in queries])
-        return _watch(queries, stop, alerts.tend)
+        failed = _watch(queries, stop, alerts.tend)
+        if not failed:
+            _stop(queries, boundary)
+        return int(failed)
     finally:
         store.close()
         alerts.close()
@@ -114,26 +122,29 @@ def _start(
     )
 
 
-def _watch(queries: list[StreamingQuery], stop: threading.Event, tend: Callable[[], None]) -> int:
+def _watch(queries: list[StreamingQuery], stop: threading.Event, tend: Callable[[], None]) -> bool:
+    """Waits for ``stop``; returns True as soon as a query has failed."""
     while not stop.wait(0.5):
         tend()
         for query in queries:
             if not query.isActive:
                 _LOG.error("query_ended", query=query.name, why=_reason(query))
-                return 1
+                return True
+    return False
+
+
+def _stop(queries: list[StreamingQuery], boundary: BatchBoundary) -> None:
+    """Stops each query between two batches; one that takes too long is broken off, which is safe too: it is
+    only done again."""
     _LOG.info("stopping")
-    _stop(queries)
-    return 0
-
-
-def _stop(queries: list[StreamingQuery]) -> None:
-    """Stops between two batches where that comes soon; in the middle of one is safe too, only it is done
-    again."""
     give_up = time.monotonic() + _GRACE_S
     for query in queries:
-        while query.isActive and query.status["isTriggerActive"] and time.monotonic() < give_up:
+        while not boundary.rests(query.name) and query.isActive and query.status["isTriggerActive"]:
+            if time.monotonic() > give_up:
+                break
             time.sleep(0.05)
-        query.stop()
+        if not boundary.rests(query.name):
+            query.stop()
 
 
 def _reason(query: StreamingQuery) -> str:
@@ -165,10 +176,14 @@ def main() -> None:
         print(f"kakou: {error}", file=sys.stderr)
         code = 1
     except Exception:
-        # When the supervisor ends the whole group, the JVM may go before our last call to it.
+        # Where the whole group is ended, the JVM may go before our last call to it.
         if not stop.is_set():
             raise
         code = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if stop.is_set():
+        os._exit(code)  # a batch that is held at its beginning would be waited for
     sys.exit(code)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
-from conftest import isolated_settings, quiet_offset
+from own_stack import isolated_settings, quiet_offset
 from reshard_kills import move_and_die
 from reshard_world import (
     BATCHES,

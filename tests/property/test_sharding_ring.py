@@ -18,6 +18,7 @@ def nodes(count: int) -> tuple[str, ...]:
     return tuple(f"dn{n + 1}" for n in range(count))
 
 
+@settings(deadline=None)  # a ring of six takes a moment to build
 @given(NAMES, st.integers(1, 6))
 def test_each_key_lies_on_exactly_one_node_and_always_the_same(key: str, count: int) -> None:
     ring = build_ring(nodes(count))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from spark_jobs.ledger_evidence import (
+from spark_jobs.ledger.evidence import (
     ATTEMPT_SCHEMA,
     COUNT_SCHEMA,
     OLDER_SCHEMA,

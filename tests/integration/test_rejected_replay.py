@@ -19,14 +19,15 @@ from kakou.connections import connect
 from kakou.errors import BadInputError, StorageError
 from kakou.settings import Settings
 from kakou.stack.environment import child_environment
-from spark_jobs import rejected_cut, rejected_replay
 from spark_jobs.ledger import read_ledger, topic_spans
-from spark_jobs.rejected_commands import rejected
-from spark_jobs.rejected_discard import discard
-from spark_jobs.rejected_fates import Fates
-from spark_jobs.rejected_lines import parse_mended
-from spark_jobs.rejected_records import cut_off, each_rejected, rejected_records
-from spark_jobs.rejected_replay import replay
+from spark_jobs.rejected import cut
+from spark_jobs.rejected import replay as replaying
+from spark_jobs.rejected.commands import rejected
+from spark_jobs.rejected.discard import discard
+from spark_jobs.rejected.fates import Fates
+from spark_jobs.rejected.lines import parse_mended
+from spark_jobs.rejected.records import cut_off, each_rejected, rejected_records
+from spark_jobs.rejected.replay import replay
 from spark_jobs.topic_reading import read_span, spans_of, topic_consumer
 
 pytestmark = pytest.mark.integration
@@ -220,11 +221,11 @@ def die(*_: object, **__: object) -> Any:
 
 # Where it dies, and how many records are in the topic of passes by then.
 DEATHS: dict[str, tuple[object, str, int]] = {
-    "before the bytes": (rejected_replay._Sender, "_produce", 0),
-    "before an answer": (rejected_replay, "delivered", 3),
+    "before the bytes": (replaying._Sender, "_produce", 0),
+    "before an answer": (replaying, "delivered", 3),
     "before the new places are written": (Fates, "settle", 3),
-    "before the rest is appended again": (rejected_cut, "_append", 3),
-    "before the cut": (rejected_cut, "cut_off", 3),
+    "before the rest is appended again": (cut, "_append", 3),
+    "before the cut": (cut, "cut_off", 3),
 }
 
 

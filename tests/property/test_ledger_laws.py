@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from ledger_world import World, sound_world
 
-from spark_jobs.ledger_laws import balance
+from spark_jobs.ledger.laws import balance
 
 SEEDS = st.integers(0, 10_000)
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])

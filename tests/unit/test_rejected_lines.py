@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from poison import GOOD, POISON, line
 
 from kakou.errors import BadInputError
-from spark_jobs.rejected_discard import parse_place
-from spark_jobs.rejected_lines import parse_mended, to_line
-from spark_jobs.rejected_replay import judge
+from spark_jobs.rejected.discard import parse_place
+from spark_jobs.rejected.lines import parse_mended, to_line
+from spark_jobs.rejected.replay import judge
 
 
 @given(st.none() | st.binary() | st.text().map(str.encode))

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import polars as pl
 
-from spark_jobs.ledger_batches import reached
-from spark_jobs.ledger_evidence import PLACE_SCHEMA, RANGE_SCHEMA, STORED_SCHEMA, TOPIC_SCHEMA, Evidence
-from spark_jobs.ledger_laws import balance
+from spark_jobs.ledger.batches import reached
+from spark_jobs.ledger.evidence import PLACE_SCHEMA, RANGE_SCHEMA, STORED_SCHEMA, TOPIC_SCHEMA, Evidence
+from spark_jobs.ledger.laws import balance
 
 RANGES = [
     (node, "q", 0, partition, start, end)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from kakou.connections import connect, node_names
 from kakou.settings import Settings
-from spark_jobs.rejected_records import Place
+from spark_jobs.rejected.records import Place
 from sql.migrate import take_lock
 
 LOCK: Final = "kakou_rejected"

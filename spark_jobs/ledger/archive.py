@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from kakou.errors import StorageError
 from kakou.fields import FIELDS_12, TIME_FORMAT
 from kakou.settings import Settings
-from spark_jobs.ledger_evidence import OLDER_SCHEMA, TOPIC_SCHEMA, checksums, id_number, nothing
+from spark_jobs.ledger.evidence import OLDER_SCHEMA, TOPIC_SCHEMA, checksums, id_number, nothing
 
 _ROWS: Final = 50_000
 

@@ -17,7 +17,7 @@ from kakou.connections import connect, node_names
 from kakou.errors import BadInputError, StorageError
 from kakou.fields import COLUMNS_12
 from kakou.settings import Settings
-from spark_jobs.ledger_evidence import (
+from spark_jobs.ledger.evidence import (
     ATTEMPT_SCHEMA,
     COUNT_SCHEMA,
     PLACE_SCHEMA,

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from spark_jobs.ledger_evidence import PLACE, Evidence
+from spark_jobs.ledger.evidence import PLACE, Evidence
 
 _BATCH: Final = ("query", "batch")
 _HELD: Final[dict[str, Any]] = {

@@ -9,8 +9,8 @@ from kafka.errors import KafkaError
 
 from kakou.errors import StorageError
 from kakou.settings import Settings
-from spark_jobs.rejected_fates import Fates
-from spark_jobs.rejected_records import (
+from spark_jobs.rejected.fates import Fates
+from spark_jobs.rejected.records import (
     Place,
     RejectedRecord,
     cut_off,

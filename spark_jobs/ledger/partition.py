@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from spark_jobs.ledger_evidence import Evidence, PartitionLedger
+from spark_jobs.ledger.evidence import Evidence, PartitionLedger
 
 Offsets = NDArray[np.int64]
 Flags = NDArray[np.bool_]

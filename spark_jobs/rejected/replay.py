@@ -19,9 +19,9 @@ from kafka.errors import KafkaError
 from kakou.errors import BadInputError, Reject, StorageError
 from kakou.passage import REJECT_REASONS, parse_passage
 from kakou.settings import Settings
-from spark_jobs.rejected_cut import keep_unsettled
-from spark_jobs.rejected_fates import Fates, OpenFate, hold_fates
-from spark_jobs.rejected_records import Place, RejectedRecord, delivered, each_rejected, steady_producer
+from spark_jobs.rejected.cut import keep_unsettled
+from spark_jobs.rejected.fates import Fates, OpenFate, hold_fates
+from spark_jobs.rejected.records import Place, RejectedRecord, delivered, each_rejected, steady_producer
 from spark_jobs.topic_reading import Tell, quietly, read_span, said_plainly, spans_of, topic_consumer
 
 REPLAYED: Final = "replayed"

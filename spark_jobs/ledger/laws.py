@@ -13,10 +13,10 @@ from typing import Final
 
 import polars as pl
 
-from spark_jobs.ledger_batches import judge_batches, reached
-from spark_jobs.ledger_evidence import PLACE, PLACE_SCHEMA, Evidence, Law, Ledger, nothing
-from spark_jobs.ledger_partition import Found, Partition, look
-from spark_jobs.ledger_rows import Rows, false_repeats, outside, sort_rows
+from spark_jobs.ledger.batches import judge_batches, reached
+from spark_jobs.ledger.evidence import PLACE, PLACE_SCHEMA, Evidence, Law, Ledger, nothing
+from spark_jobs.ledger.partition import Found, Partition, look
+from spark_jobs.ledger.rows import Rows, false_repeats, outside, sort_rows
 
 _SHOWN: Final = 5
 

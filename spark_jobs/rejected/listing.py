@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kakou.settings import Settings
-from spark_jobs.rejected_fates import OpenFate, read_fates
-from spark_jobs.rejected_records import Place, each_rejected
+from spark_jobs.rejected.fates import OpenFate, read_fates
+from spark_jobs.rejected.records import Place, each_rejected
 from spark_jobs.topic_reading import said_plainly, spans_of, topic_consumer
 
 

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 from kakou.errors import BadInputError
 from kakou.settings import Settings
-from spark_jobs.rejected_cut import keep_unsettled
-from spark_jobs.rejected_fates import hold_fates
-from spark_jobs.rejected_records import Place, steady_producer
-from spark_jobs.rejected_replay import finish_earlier
+from spark_jobs.rejected.cut import keep_unsettled
+from spark_jobs.rejected.fates import hold_fates
+from spark_jobs.rejected.records import Place, steady_producer
+from spark_jobs.rejected.replay import finish_earlier
 from spark_jobs.topic_reading import said_plainly, topic_consumer
 
 

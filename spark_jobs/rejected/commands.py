@@ -20,7 +20,7 @@ from kakou.settings import load_settings
 from spark_jobs.reading_bars import bars
 
 if TYPE_CHECKING:
-    from spark_jobs.rejected_replay import Replay
+    from spark_jobs.rejected.replay import Replay
 
 rejected = typer.Typer(help="Refused records: look, send again, give up.", no_args_is_help=True)
 Reason = Annotated[str | None, typer.Option(help="Only records refused for this, such as bad_time.")]
@@ -47,8 +47,8 @@ def list_rejected(
 
       kakou rejected list --json > refused.jsonl
     """
-    from spark_jobs.rejected_lines import to_line
-    from spark_jobs.rejected_listing import Listing
+    from spark_jobs.rejected.lines import to_line
+    from spark_jobs.rejected.listing import Listing
 
     listing = Listing(load_settings(), reason)
     if as_json:
@@ -86,7 +86,7 @@ def replay(
 
       kakou rejected replay --reason bad_time --mended refused.jsonl
     """
-    from spark_jobs.rejected_replay import replay as run
+    from spark_jobs.rejected.replay import replay as run
 
     settings = load_settings()
     with bars(quiet=as_json) as tell:
@@ -109,15 +109,15 @@ def discard(
 
     Example: kakou rejected discard --reason column_count --yes
     """
-    from spark_jobs.rejected_discard import discard as run
-    from spark_jobs.rejected_discard import parse_place
+    from spark_jobs.rejected.discard import discard as run
+    from spark_jobs.rejected.discard import parse_place
 
     gone = run(load_settings(), reason, [parse_place(one) for one in place or ()], yes)
     typer.echo(f"{gone} records given up")
 
 
 def _mended(path: Path | None) -> dict[tuple[int, int], bytes | None]:
-    from spark_jobs.rejected_lines import parse_mended
+    from spark_jobs.rejected.lines import parse_mended
 
     if path is None:
         return {}

@@ -18,7 +18,7 @@ from kafka.errors import KafkaError
 
 from kakou.connections import kafka_options
 from kakou.settings import Settings
-from spark_jobs.ledger_evidence import PLACE_SCHEMA
+from spark_jobs.ledger.evidence import PLACE_SCHEMA
 from spark_jobs.topic_reading import Spans, Tell, quietly, read_span, said_plainly, spans_of, topic_consumer
 
 Place = tuple[int, int]

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from spark_jobs.ledger_evidence import PLACE, TOPIC_SCHEMA, Evidence
+from spark_jobs.ledger.evidence import PLACE, TOPIC_SCHEMA, Evidence
 
 _ROW = ("id", *PLACE)
 

@@ -59,7 +59,7 @@ def nothing(schema: Mapping[str, Any]) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was read, for ``ledger_laws.balance``.
+    """All that was read, for ``laws.balance``.
 
     Attributes:
         spans: partition to the first offset that the topic holds and the one after the last that is asked

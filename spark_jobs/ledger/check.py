@@ -2,7 +2,7 @@
 
 stored (a row of ``traffic_data`` that names it, on a node or in the archive), duplicate (a row of
 ``duplicate_records``) or rejected (a row of ``rejected_records``; its bytes lie in the rejected topic until
-somebody settles them). ``spark_jobs.ledger_laws`` is the rule, this the edge.
+somebody settles them). ``spark_jobs.ledger.laws`` is the rule, this the edge.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ import polars as pl
 
 from kakou.connections import node_names
 from kakou.settings import Settings
-from spark_jobs.ledger_archive import read_archive
-from spark_jobs.ledger_batches import reached
-from spark_jobs.ledger_evidence import Evidence, Ledger, PartitionLedger
-from spark_jobs.ledger_laws import balance
-from spark_jobs.ledger_reading import NodeRows, read_attempts, read_node, read_ranges, read_topic
-from spark_jobs.ledger_rows import false_repeats
-from spark_jobs.rejected_records import rejected_places, rejected_records
+from spark_jobs.ledger.archive import read_archive
+from spark_jobs.ledger.batches import reached
+from spark_jobs.ledger.evidence import Evidence, Ledger
+from spark_jobs.ledger.laws import balance
+from spark_jobs.ledger.reading import NodeRows, read_attempts, read_node, read_ranges, read_topic
+from spark_jobs.ledger.rows import false_repeats
+from spark_jobs.rejected.records import rejected_places
 from spark_jobs.topic_reading import Tell, quietly, said_plainly, spans_of, topic_consumer
 
-__all__ = ["Ledger", "PartitionLedger", "read_ledger", "rejected_records", "topic_spans"]
 _ASK_AGAIN_S: Final = 0.5
 
 

@@ -1,0 +1,1 @@
+"""Records that were refused: listing, replaying and settling them."""

@@ -149,9 +149,14 @@ class World:
             time.sleep(LOOK_S)
         return recovered
 
-    def ledger(self, row: Outcome) -> Ledger:
-        """Laws 1 to 6; fills what the table shows of them."""
-        ledger = read_ledger(self.settings, producer_log=self.producer_log)
+    def ledger(self, row: Outcome, logged: bool = True) -> Ledger:
+        """Laws 1 to 6; fills what the table shows of them.
+
+        Args:
+            row: of the table.
+            logged: hold what producers were told against it too.
+        """
+        ledger = read_ledger(self.settings, producer_log=self.producer_log if logged else None)
         row.records, row.lost, row.doubled = self.records, ledger.lost, ledger.doubled
         return ledger
 

@@ -18,7 +18,7 @@ from world import World
 from kakou.settings import Settings
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.spark, pytest.mark.timeout(420)]
-RATE, BEFORE_S = 150, 3.0
+RATE, BEFORE_S, AFTER_S = 150, 2.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ def grown(settings: Settings) -> AbstractContextManager[None]:
 FAULTS = (
     Fault("F6", "dn2 down", partial(faults.down, service="dn2"), 60),
     Fault("F6", "dn1, which also holds warnings, killed", partial(killed, service="dn1"), 3),
-    Fault("F6", "dn2 read-only", partial(faults.read_only, node="dn2"), 20),
+    Fault("F6", "dn2 read-only", partial(faults.read_only, node="dn2"), 12),
     Fault("F6", "dn2 frozen, longer than an answer is waited for", partial(faults.frozen, service="dn2"), 65),
     Fault("F6", "endpoint killed", partial(killed, service="endpoint"), 3, flows=True),
-    Fault("F7", "Redis down", partial(faults.down, service="redis"), 25, flows=True),
+    Fault("F7", "Redis down", partial(faults.down, service="redis"), 15, flows=True),
     Fault("F7", "Redis restarted empty", faults.empty_redis, 3, flows=True),
-    Fault("F7", "Redis full", faults.full_redis, 20, flows=True),
+    Fault("F7", "Redis full", faults.full_redis, 12, flows=True),
     Fault("F4", "broker killed", partial(killed, service="kafka"), 3),
     Fault("F4", "broker frozen, longer than the producer waits", partial(faults.frozen, service="kafka"), 30,
           give_up_s=12),
-    Fault("rebalance", "topic grown from 4 to 6 partitions", grown, 5, flows=True),
+    Fault("rebalance", "topic grown from 4 to 6 partitions", grown, 4, flows=True),
 )  # fmt: skip
 
 
@@ -82,7 +82,9 @@ def world(
 def test_nothing_is_lost_or_doubled(world: World, outcomes: Outcomes, fault: Fault) -> None:
     with outcomes.of(fault.name, f"{fault.done}, {fault.seconds:.0f} s") as row:
         world.start()  # it runs, unless an earlier fault was too much for it
-        feed = world.feed(world.plant(int(RATE * (BEFORE_S + fault.seconds + 5))), RATE, fault.give_up_s)
+        feed = world.feed(
+            world.plant(int(RATE * (BEFORE_S + fault.seconds + AFTER_S))), RATE, fault.give_up_s
+        )
         time.sleep(BEFORE_S)
         with fault.during(world.settings):
             before = handled(world.settings) if fault.flows else 0
@@ -91,6 +93,7 @@ def test_nothing_is_lost_or_doubled(world: World, outcomes: Outcomes, fault: Fau
                 world.wait("passes", lambda: handled(world.settings) > before, 30)
             assert world.job is not None and world.job.runs, world.tail()
         ended = time.monotonic()
+        feed.rate = None  # the rest at once
         feed.finished()
         row.recovery_s = world.recover(ended)
         world.prove(row)
@@ -98,7 +101,7 @@ def test_nothing_is_lost_or_doubled(world: World, outcomes: Outcomes, fault: Fau
 
 def test_a_new_gate_waits_for_the_endpoint(world: World, outcomes: Outcomes) -> None:
     """A gate that nobody knows is added at the endpoint before its rows become visible."""
-    with outcomes.of("F6", "endpoint down 20 s, a gate is new") as row:
+    with outcomes.of("F6", "endpoint down 12 s, a gate is new") as row:
         world.start()
         wave = world.plant(300)
         wave.values = [value.replace(b"CH_G7", b"CH_NEW") for value in wave.values]
@@ -106,7 +109,7 @@ def test_a_new_gate_waits_for_the_endpoint(world: World, outcomes: Outcomes) -> 
         before = handled(world.settings)
         with faults.down(world.settings, "endpoint"):
             world.feed(wave).finished()
-            time.sleep(20)
+            time.sleep(12)
             assert handled(world.settings) == before
         row.recovery_s = world.recover(time.monotonic())
         world.prove(row)

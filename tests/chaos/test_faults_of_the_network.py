@@ -18,7 +18,7 @@ from kakou.settings import Settings
 pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.spark, pytest.mark.timeout(420)]
 SHIFT = 13  # ports of the proxies lie so far above those of the stores
 STORES = ("kafka", "dn1", "dn2", "endpoint", "redis")
-RATE, BEFORE_S = 150, 3.0
+RATE, BEFORE_S, AFTER_S = 150, 2.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,11 @@ class Fault:
 
 
 FAULTS = (
-    Fault("dn2", "cut", FlakyProxy.cut, 30),
-    Fault("dn1", "answers lost", FlakyProxy.lose_answers, 15),
-    Fault("dn2", "connections reset", FlakyProxy.sever, 15),
-    Fault("dn1", "0.5 s slow", lambda proxy: proxy.delay(0.5), 20),
-    Fault("kafka", "cut", FlakyProxy.cut, 30),
-    Fault("kafka", "connections reset", FlakyProxy.sever, 15),
-    Fault("kafka", "20 kB/s", lambda proxy: proxy.throttle(20_000), 20),
-    Fault("redis", "cut", FlakyProxy.cut, 15),
+    Fault("dn2", "cut", FlakyProxy.cut, 20),
+    Fault("dn1", "answers lost", FlakyProxy.lose_answers, 10),
+    Fault("dn2", "0.5 s slow", lambda proxy: proxy.delay(0.5), 12),
+    Fault("kafka", "cut", FlakyProxy.cut, 20),
+    Fault("kafka", "20 kB/s", lambda proxy: proxy.throttle(20_000), 12),
 )
 
 
@@ -94,7 +91,7 @@ def test_nothing_is_lost_or_doubled(
         world.start()
         proxy = proxies[fault.store]
         carried = proxy.forwarded
-        feed = world.feed(world.plant(int(RATE * (BEFORE_S + fault.seconds + 5))), RATE)
+        feed = world.feed(world.plant(int(RATE * (BEFORE_S + fault.seconds + AFTER_S))), RATE)
         time.sleep(BEFORE_S)
         assert proxy.forwarded > carried, "the stream does not go through the proxy"
         fault.act(proxy)
@@ -103,6 +100,7 @@ def test_nothing_is_lost_or_doubled(
         finally:
             proxy.heal()
         ended = time.monotonic()
+        feed.rate = None  # the rest at once
         feed.finished()
         assert world.job is not None and world.job.runs, world.tail()
         row.recovery_s = world.recover(ended)

@@ -15,6 +15,7 @@ from outcomes import Outcome
 from planted import Wave, bulk, plant, write_gates
 from stream_process import STREAM, WAIT_S, Job, behind
 
+from etl.ship.topic import open_producer
 from kakou import redis_keys
 from kakou.connections import connect, node_names, redis_client
 from kakou.passage import Passage, parse_passage
@@ -28,7 +29,7 @@ from sql.gates import load_gates
 
 TABLES = ("traffic_data", "flow_hourly", "duplicate_records", "rejected_records", "batch_ledger")
 SPAN = timedelta(minutes=5)
-HEALTHY_POLLS, HEALTHY_S, LOOK_S = 5, 60, 1.0
+HEALTHY_POLLS, HEALTHY_S, LOOK_S = 5, 60, 0.5
 
 
 class World:
@@ -50,6 +51,7 @@ class World:
         self.producer_log = folder / f"{name}-producer.jsonl"
         self.stream_log = folder / f"{name}-stream.log"
         self.job: Job | None = None
+        self.logged = True  # whether the ledger is held against the producer log too
         self.records = 0
         self.clones: set[tuple[str, str]] = set()
         self._feeds: list[Feed] = []
@@ -68,11 +70,19 @@ class World:
         self.clones |= wave.clones
         return wave
 
-    def bulk(self, count: int) -> Wave:
-        """The next records, all of them honest passes about now."""
-        wave = bulk(f"{self.name}{len(self._feeds)}", count, self._now(), SPAN)
-        self.records += len(wave)
-        return wave
+    def load(self, count: int) -> None:
+        """Sends so many honest passes about now, as fast as it goes and without a log."""
+        wave = bulk(f"{self.name}{self.records}", count, self._now(), SPAN)
+        producer = open_producer(self.settings)
+        told = [
+            producer.send(self.settings.topic, key=key, value=value)
+            for key, value in zip(wave.keys, wave.values, strict=True)
+        ]
+        producer.flush()
+        producer.close()
+        assert all(one.succeeded() for one in told)
+        self.records += count
+        self.logged = False
 
     def _now(self) -> datetime:
         return datetime.now(ZoneInfo(self.settings.timezone)).replace(tzinfo=None)
@@ -149,14 +159,9 @@ class World:
             time.sleep(LOOK_S)
         return recovered
 
-    def ledger(self, row: Outcome, logged: bool = True) -> Ledger:
-        """Laws 1 to 6; fills what the table shows of them.
-
-        Args:
-            row: of the table.
-            logged: hold what producers were told against it too.
-        """
-        ledger = read_ledger(self.settings, producer_log=self.producer_log if logged else None)
+    def ledger(self, row: Outcome) -> Ledger:
+        """Laws 1 to 6; fills what the table shows of them."""
+        ledger = read_ledger(self.settings, producer_log=self.producer_log if self.logged else None)
         row.records, row.lost, row.doubled = self.records, ledger.lost, ledger.doubled
         return ledger
 
@@ -171,7 +176,7 @@ class World:
         expected = oracle(self.settings, stored_passes(self.settings))
         found = pairs_of(expected)
         # A clone of which a half was never acknowledged may be missing.
-        assert found == self.clones if not self.unsure else found <= self.clones
+        assert found <= self.clones if self.logged and self.unsure else found == self.clones
         demand_alerts(self.settings, expected)
         row.alerts = True
 

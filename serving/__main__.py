@@ -21,9 +21,9 @@ def main() -> None:
     """Serves until it is told to end."""
     try:
         settings = load_settings()
-        listener = _listen(settings)
         _log_as_json(settings.log_level)
         _compare_schema(settings)
+        listener = _listen(settings)
     except KakouError as error:
         sys.exit(f"kakou: {error}")
     config = uvicorn.Config(
@@ -54,7 +54,7 @@ def _compare_schema(settings: Settings) -> None:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Takes the port before anything else, so that a taken one is one sentence and not a traceback."""
+    """Takes the port before there is an application, so that a taken one is one sentence, no traceback."""
     port = settings.port("api")
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)

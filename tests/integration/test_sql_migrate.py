@@ -150,7 +150,7 @@ def test_the_api_starts_though_a_node_is_away(stack: Settings) -> None:
 
 def test_the_api_refuses_another_schema_in_one_sentence(heads_to_break: Settings) -> None:
     put_head(heads_to_break, "dn2", "9999")
-    # Its own process, as the refusal is at the process's door; the port is free, the session runs no API.
+    # Its own process, as the refusal is at the process's door, before any port is taken.
     ended = subprocess.run(
         [sys.executable, "-m", "serving"],
         env=child_environment(heads_to_break),

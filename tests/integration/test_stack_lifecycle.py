@@ -159,6 +159,8 @@ def test_an_interrupt_leaves_nothing_running_and_nothing_broken(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A test run that a shell started in the background ignores Ctrl-C, and its children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert _wait(first_sign.exists)
     # As a terminal does: the whole group in the foreground gets it.

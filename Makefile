@@ -42,7 +42,7 @@ pytest:
 		--doctest-modules --ignore=sql/migrations tests $(PACKAGES) $(PYTEST)
 
 chaos: install ## the long fault tests, about 25 minutes; ends with a table of what was survived (PYTEST="-k redis")
-	@exec $(BIN)/python -m pytest -m chaos --timeout=900 tests $(PYTEST)
+	@exec $(BIN)/python tests/chaos/side_by_side.py $(PYTEST)
 
 bench-etl: install ## the batch against a hand-written script, 5 million rows, about 8 minutes (BENCH="--quick --force")
 	@exec $(BIN)/python tests/bench/bench_etl.py $(BENCH)

@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from outcomes import Outcomes
+from outcomes import Outcomes, report_path
 from rich.console import Console
 from world import World
 
-from kakou.settings import PROJECT_ROOT, Settings, load_settings
+from kakou.settings import Settings, load_settings
 from kakou.stack import lifecycle
 from kakou.stack.catalogue import STORES
 from kakou.stack.ports import free_offset
 
-REPORT = "KAKOU_CHAOS_JSON"
 _TABLE = pytest.StashKey[Outcomes]()
 
 
@@ -29,9 +28,8 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
     told = config.stash[_TABLE]
     if told.rows:
         told.print()
-        path = Path(os.environ.get(REPORT) or PROJECT_ROOT / "var" / "chaos.json")
-        told.write(path)
-        print(f"As JSON: {path}")
+        told.write(report_path())
+        print(f"As JSON: {report_path()}")
 
 
 @pytest.fixture(scope="session")

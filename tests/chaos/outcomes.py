@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from kakou.settings import PROJECT_ROOT
+
+REPORT = "KAKOU_CHAOS_JSON"
+
+
+def report_path() -> Path:
+    """Where the JSON goes."""
+    return Path(os.environ.get(REPORT) or PROJECT_ROOT / "var" / "chaos.json")
 
 
 @dataclass
@@ -75,6 +85,15 @@ class Outcomes:
             alerts = {None: "", True: "held", False: "WRONG"}[row.alerts]
             table.add_row(row.fault, row.done, *counts, alerts, recovery, row.verdict)
         Console(width=160).print(table)
+
+    @classmethod
+    def read(cls, paths: Iterable[Path]) -> Outcomes:
+        """Those that several runs have written, in the order of the faults' names."""
+        reports = [json.loads(path.read_text("utf-8")) for path in paths]
+        told = cls(reports[0]["seed"] if reports else 0)
+        rows = [Outcome(**row) for report in reports for row in report["faults"]]
+        told.rows = sorted(rows, key=lambda row: (len(row.fault), row.fault, row.began))
+        return told
 
     def write(self, path: Path) -> None:
         """The same as JSON."""

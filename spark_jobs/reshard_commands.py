@@ -171,7 +171,7 @@ def _tell(settings: Settings, moved: Moved) -> None:
 
 def _end_with_ledger(settings: Settings) -> None:
     from kakou.stack.supervision import STOPPED, Supervisor
-    from spark_jobs.ledger import read_ledger
+    from spark_jobs.ledger.check import read_ledger
 
     state = Supervisor(settings).states().get("stream")
     runs = state is not None and state.state not in STOPPED

@@ -106,7 +106,7 @@ def query_states(settings: Settings) -> list[QueryStatus]:
     from kakou.connections import redis_client
     from kakou.errors import StorageError
     from spark_jobs import detect, ingest
-    from spark_jobs.ledger import topic_spans
+    from spark_jobs.ledger.check import topic_spans
 
     try:
         ends = {str(number): end for number, (_, end) in topic_spans(settings).items()}

@@ -15,7 +15,7 @@ from kakou.settings import load_settings
 from spark_jobs.reading_bars import bars
 
 if TYPE_CHECKING:
-    from spark_jobs.ledger import Ledger
+    from spark_jobs.ledger.evidence import Ledger
 
 ledger = typer.Typer(help="The proof that nothing was lost and nothing doubled.", no_args_is_help=True)
 
@@ -46,7 +46,7 @@ def check(
 
       kakou ledger check --producer-log attempts.jsonl --wait 60 --json
     """
-    from spark_jobs.ledger import read_ledger
+    from spark_jobs.ledger.check import read_ledger
 
     with bars(quiet=as_json) as tell:
         found = read_ledger(load_settings(), wait, producer_log, tell)

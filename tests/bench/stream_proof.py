@@ -13,7 +13,7 @@ from stream_traffic import Traffic
 from kakou.connections import connect, node_names
 from kakou.fields import COLUMNS_12, TIME_FORMAT
 from kakou.settings import Settings
-from spark_jobs.ledger import read_ledger
+from spark_jobs.ledger.check import read_ledger
 
 STORED = ("gcxh", "value", "partition", "offset")
 _SQL_TIME = TIME_FORMAT.replace("%M", "%i").replace("%S", "%s")

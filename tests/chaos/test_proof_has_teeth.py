@@ -23,7 +23,8 @@ from kakou.stack.topics import ensure_topics
 from kakou.topology import load_topology
 from spark_jobs import ingest
 from spark_jobs.ingest import Ingest
-from spark_jobs.ledger import Ledger, read_ledger
+from spark_jobs.ledger.check import read_ledger
+from spark_jobs.ledger.evidence import Ledger
 from spark_jobs.offset_log import OffsetLog, Span
 from spark_jobs.sinks.fates import Batch
 from spark_jobs.sinks.nodes import NodesBatch

@@ -15,7 +15,7 @@ from kakou.connections import kafka_options, node_names
 from kakou.settings import Settings
 from kakou.stack import lifecycle
 from kakou.stack.supervision import Supervisor
-from spark_jobs.ledger import read_ledger
+from spark_jobs.ledger.check import read_ledger
 from sql.reshard import move
 
 pytestmark = [pytest.mark.chaos, pytest.mark.spark]

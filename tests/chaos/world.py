@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from alert_oracle import demand_alerts, oracle, pairs_of, stored_passes
@@ -22,8 +23,10 @@ from kakou.passage import Passage, parse_passage
 from kakou.settings import Settings
 from kakou.stack.topics import ensure_topics
 from kakou.topology import load_topology
-from spark_jobs.ledger import Ledger, read_ledger, rejected_records
+from spark_jobs.ledger.check import read_ledger
+from spark_jobs.ledger.evidence import Ledger
 from spark_jobs.producer_log import parse_attempts
+from spark_jobs.rejected.records import rejected_records
 from spark_jobs.sinks.sorting import ID_CONFLICT
 from sql.gates import load_gates
 
@@ -54,6 +57,7 @@ class World:
         self.logged = True  # whether the ledger is held against the producer log too
         self.records = 0
         self.clones: set[tuple[str, str]] = set()
+        self._waves = 0
         self._feeds: list[Feed] = []
         _empty(self.settings)
 
@@ -65,7 +69,8 @@ class World:
 
     def plant(self, count: int) -> Wave:
         """The next records, all about now, with all that may be planted among them."""
-        wave = plant(f"{self.name}{len(self._feeds)}", count, self.seed, self._now(), SPAN)
+        self._waves += 1
+        wave = plant(f"{self.name}{self._waves}", count, self.seed, self._now(), SPAN)
         self.records += len(wave)
         self.clones |= wave.clones
         return wave
@@ -87,9 +92,9 @@ class World:
     def _now(self) -> datetime:
         return datetime.now(ZoneInfo(self.settings.timezone)).replace(tzinfo=None)
 
-    def feed(self, wave: Wave, rate: float | None = None, give_up_s: float = 180) -> Feed:
-        """Begins to send a wave."""
-        feed = Feed(self.settings, wave, self.producer_log, rate, give_up_s)
+    def feed(self, wave: Wave, rate: float | None = None, **how: Any) -> Feed:
+        """Begins to send a wave; ``how`` goes to ``Feed``."""
+        feed = Feed(self.settings, wave, self.producer_log, rate, **how)
         self._feeds.append(feed)
         feed.start()
         return feed
@@ -147,8 +152,8 @@ class World:
         Returns:
             seconds from then until nothing was left.
         """
-        for feed in self._feeds:
-            feed.finished()
+        while self._feeds:
+            self._feeds.pop().finished()
         self.wait("the rest", self.at_rest, seconds)
         recovered = time.monotonic() - fault_ended
         healthy, give_up = 0, time.monotonic() + HEALTHY_S

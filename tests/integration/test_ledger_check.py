@@ -21,7 +21,7 @@ from kakou.connections import connect, kafka_options, node_names
 from kakou.errors import BadInputError, StorageError
 from kakou.settings import Settings
 from kakou.stack.environment import child_environment
-from spark_jobs.ledger import read_ledger
+from spark_jobs.ledger.check import read_ledger
 from spark_jobs.ledger.commands import ledger
 from spark_jobs.producer_log import Attempt, format_attempt
 from sql.archive import archive_day

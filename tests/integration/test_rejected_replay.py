@@ -19,7 +19,7 @@ from kakou.connections import connect
 from kakou.errors import BadInputError, StorageError
 from kakou.settings import Settings
 from kakou.stack.environment import child_environment
-from spark_jobs.ledger import read_ledger, topic_spans
+from spark_jobs.ledger.check import read_ledger, topic_spans
 from spark_jobs.rejected import cut
 from spark_jobs.rejected import replay as replaying
 from spark_jobs.rejected.commands import rejected

@@ -50,7 +50,7 @@ from kakou.stack.status import service_rows
 from kakou.stack.supervision import Supervisor
 from kakou.topology import load_topology
 from serving.readiness import Readiness
-from spark_jobs.ledger import read_ledger
+from spark_jobs.ledger.check import read_ledger
 from spark_jobs.reshard_commands import shard
 from sql import endpoint
 from sql.archive import archive_day

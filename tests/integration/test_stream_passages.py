@@ -31,7 +31,8 @@ from kakou.fields import DIMENSION_COLUMNS
 from kakou.passage import Passage, format_passage, parse_passage
 from kakou.settings import Settings
 from kakou.stack.topics import ensure_topics
-from spark_jobs.ledger import read_ledger, rejected_records
+from spark_jobs.ledger.check import read_ledger
+from spark_jobs.rejected.records import rejected_records
 from spark_jobs.stream_commands import query_states
 from sql.gates import load_gates
 

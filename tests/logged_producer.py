@@ -36,6 +36,7 @@ from kafka.errors import (
     RequestTimedOutError,
 )
 
+from etl.ship.topic import abandon
 from kakou.connections import kafka_options
 from kakou.fields import TIME_FORMAT
 from kakou.settings import Settings, load_settings
@@ -58,7 +59,7 @@ class LoggedProducer:
 
     def __init__(self, settings: Settings, log: Path, *, give_up_seconds: float = 30.0) -> None:
         settle(log)
-        self._topic = settings.topic
+        self._topic, self._give_up_seconds = settings.topic, give_up_seconds
         # Written a whole line at a time, so that a kill takes at most the last one.
         self._log = log.open("a", encoding="utf-8", buffering=1)
         self._begun = _begun(log).open("a", encoding="utf-8", buffering=1)
@@ -99,7 +100,10 @@ class LoggedProducer:
 
     def close(self) -> None:
         """Waits until each attempt has an answer or was given up."""
-        self._producer.flush()
+        try:
+            self._producer.flush(self._give_up_seconds + 10)
+        except KafkaTimeoutError:
+            abandon(self._producer)  # after a frozen broker the library keeps some that it never gives up
         self._producer.close()
         with self._lock:
             self._log.close()

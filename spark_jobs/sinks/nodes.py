@@ -16,7 +16,7 @@ from kakou.errors import StorageError
 from kakou.settings import Settings
 from kakou.topology import Topology, load_topology
 from spark_jobs.sinks.fates import Batch, add_batch, add_duplicates, add_rejected, is_written, open_flow
-from spark_jobs.sinks.rows import FLOW_KEY, LOAD, as_csv, flow_of, stored_under
+from spark_jobs.sinks.rows import FLOW_KEY, LOAD, as_csv, flow_of, stored_under, wanted
 from spark_jobs.sinks.sorting import Sorted
 
 _ANSWER_S: Final = 60
@@ -118,9 +118,11 @@ class NodesBatch:
     def stored_under(self, ids: list[str]) -> pl.DataFrame:
         """Rows under ``ids`` on any node, those of this batch included."""
 
+        asked = wanted(ids)
+
         def ask(node: _Node) -> pl.DataFrame:
             with node.connection.cursor() as cursor:
-                return stored_under(cursor, ids)
+                return stored_under(cursor, asked)
 
         return pl.concat(self._on_each(ask, self._nodes))
 
@@ -175,7 +177,7 @@ class NodesBatch:
         return [job.result() for job in jobs]
 
     def _load(self, cursor: Any, node: _Node, fresh: pl.DataFrame) -> None:
-        rows = fresh.with_columns(pl.lit(self._batch.number).alias("batch_id"))
+        rows = fresh.sort("gcxh").with_columns(pl.lit(self._batch.number).alias("batch_id"))
         with as_csv(rows, self._settings.run_dir / "stream") as file:
             stored = cursor.execute(LOAD, (file,))
         # LOAD … LOCAL leaves out what it cannot store instead of failing, so the number is the proof.

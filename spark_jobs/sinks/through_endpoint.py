@@ -17,7 +17,7 @@ import pymysql
 from kakou.connections import connect, node_names
 from kakou.settings import Settings
 from spark_jobs.sinks.fates import Batch, add_batch, add_duplicates, add_rejected, is_written, open_flow
-from spark_jobs.sinks.rows import FLOW_KEY, ROW_COLUMNS, flow_of, stored_under
+from spark_jobs.sinks.rows import FLOW_KEY, ROW_COLUMNS, flow_of, stored_under, wanted
 from spark_jobs.sinks.sorting import Sorted
 from sql.endpoint import is_mycat
 
@@ -89,7 +89,7 @@ class EndpointBatch:
     def stored_under(self, ids: list[str]) -> pl.DataFrame:
         """Rows under ``ids`` on any node, as the endpoint shows them."""
         with self._endpoint.cursor() as cursor:
-            return stored_under(cursor, ids)
+            return stored_under(cursor, wanted(ids))
 
     def add(self, parts: Sorted, rejected: pl.DataFrame) -> None:
         """Writes a slice of the batch; fates go into the first node's transaction.

@@ -129,6 +129,7 @@ def say_steps(runs: Sequence[Measured]) -> None:
 def say_bars(bars: Sequence[Bar]) -> None:
     """The table at the end."""
     width = max((len(bar.measured) for bar in bars), default=10)
-    print(f"{'':<36}{'bar':<18}{'measured':<{width + 2}}met")
+    first = max((len(bar.what) for bar in bars), default=10)
+    print(f"{'':<{first + 2}}{'bar':<18}{'measured':<{width + 2}}met")
     for bar in bars:
-        print(f"{bar.what:<36}{bar.bar:<18}{bar.measured:<{width + 2}}{'yes' if bar.met else 'NO'}")
+        print(f"{bar.what:<{first + 2}}{bar.bar:<18}{bar.measured:<{width + 2}}{'yes' if bar.met else 'NO'}")

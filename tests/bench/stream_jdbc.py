@@ -1,17 +1,20 @@
 """Spark's own JDBC writer with its defaults, as the yardstick of the direct writer.
 
-As a module it fetches the driver; as a program (``stream_jdbc.py JAR WARM PARTS [OPTIONS]``) it is measured:
-each file ``dn1.parquet``, ``dn2.parquet`` of a folder is one partition and goes to its node by
-``DataFrame.write.jdbc`` in append mode, all nodes at once, so there are as many connections as the direct
+As a module it fetches the drivers; as a program (``stream_jdbc.py JARS WARM PARTS CONTESTANT``) it is
+measured: each file ``dn1.parquet``, ``dn2.parquet`` of a folder is one partition and is written by
+``DataFrame.write.jdbc`` in append mode, all at once, so there are as many connections as the direct
 writer has. Nothing is tuned: batch size and driver options are the defaults. The rows lie in Spark's memory
 before the clock starts, and the folder WARM is written first.
 
-By default this driver sends a batch to a MariaDB server in its own bulk protocol, which no MySQL has;
-``WITHOUT_BULK`` is how it writes to the MySQL of production.
+Spark's writer knows one address and no rule of placement, so by itself it writes to the endpoint. It is also
+given what it lacks: each partition holds the rows of one node and goes straight there. MySQL's own driver is
+the one for production's MySQL. MariaDB's driver sends a batch to a MariaDB server in a bulk protocol that no
+MySQL has; it is measured with and without.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -20,25 +23,38 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from kakou.connections import NODE_DATABASE
+from kakou.connections import database_of
 from kakou.secret_files import secret
 from kakou.settings import Settings, load_settings
 from kakou.stack.jars import pyspark_jars, require_java
 from kakou.stack.steps import run_step
 
 IVY_FILE = Path(__file__).with_name("ivy-jdbc.xml")
-DRIVER = "org.mariadb.jdbc.Driver"
-WITHOUT_BULK = "&useBulkStmts=false&useBulkStmtsForInserts=false"
+_MYSQL, _MARIADB = "com.mysql.cj.jdbc.Driver", "org.mariadb.jdbc.Driver"
+# Contestant to class, options, and whether each partition goes straight to its node. Spark quotes names as
+# the server wants them only under "jdbc:mysql:", which MariaDB's driver must be allowed to take.
+AS_IT_COMES = "to the endpoint"
+CONTESTANTS = {
+    AS_IT_COMES: (_MYSQL, "", False),
+    "to the nodes": (_MYSQL, "", True),
+    "to the nodes, MariaDB's driver": (_MARIADB, "?permitMysqlScheme", True),
+    "to the nodes, the same without bulk": (
+        _MARIADB,
+        "?permitMysqlScheme&useBulkStmts=false&useBulkStmtsForInserts=false",
+        True,
+    ),
+}
 
 
-def fetch_driver(settings: Settings, folder: Path) -> Path:
-    """The jar of the driver in ``folder``, fetched unless it is there.
+def fetch_drivers(settings: Settings, folder: Path) -> Path:
+    """A folder in ``folder`` with the jars of the drivers, fetched unless they are there.
 
     Raises:
         InstallError: Java is missing or the jar cannot be fetched.
     """
-    for jar in folder.glob("*.jar"):
-        return jar
+    folder /= hashlib.sha256(IVY_FILE.read_bytes()).hexdigest()[:12]
+    if any(folder.glob("*.jar")):
+        return folder
     folder.mkdir(parents=True, exist_ok=True)
     with resources.as_file(resources.files("kakou.stack").joinpath("ivysettings.xml")) as ivy_settings:
         run_step(
@@ -49,33 +65,35 @@ def fetch_driver(settings: Settings, folder: Path) -> Path:
                 "-warn", "-types", "jar", "bundle", "-retrieve",
                 folder / "[artifact]-[revision](-[classifier]).[ext]",
             ],
-            what="The JDBC driver could not be fetched",
+            what="The JDBC drivers could not be fetched",
             mend="Check the network (https to Maven Central), or leave the part `writer` out.",
         )  # fmt: skip
-    return next(folder.glob("*.jar"))
+    return folder
 
 
-def write(settings: Settings, jar: Path, warm: Path, parts: Path, options: str) -> dict[str, float]:
-    """Writes each file of both folders to the node that it is named after; only ``parts`` is timed.
+def write(settings: Settings, drivers: Path, warm: Path, parts: Path, contestant: str) -> dict[str, float]:
+    """Writes each file of both folders, which is named after its node; only ``parts`` is timed.
 
     Args:
-        options: further ones of the driver, as at the end of an address (``&name=value``).
+        drivers: folder of their jars.
+        contestant: one of ``CONTESTANTS``.
 
     Returns:
         ``rows`` and ``seconds``.
     """
     from spark_jobs.session import build_session
 
-    jars = [jar, *sorted((settings.parts / "jars" / "spark").glob("*.jar"))]
+    jars = [*drivers.glob("*.jar"), *sorted((settings.parts / "jars" / "spark").glob("*.jar"))]
     spark = build_session(settings, "bench-jdbc", extra={"spark.jars": ",".join(map(str, jars))})
+    driver, options, straight = CONTESTANTS[contestant]
     account = {
-        "driver": DRIVER, "user": "kakou_writer",
+        "driver": driver, "user": "kakou_writer",
         "password": secret(settings, "db_writer").get_secret_value(),
     }  # fmt: skip
 
     def append(node: str, frame: Any) -> None:
-        # Spark quotes names as the server wants them only under this scheme.
-        url = f"jdbc:mysql://{settings.host}:{settings.port(node)}/{NODE_DATABASE}?permitMysqlScheme{options}"
+        server = node if straight else "endpoint"
+        url = f"jdbc:mysql://{settings.host}:{settings.port(server)}/{database_of(server)}{options}"
         frame.write.jdbc(url, "traffic_data", mode="append", properties=account)
 
     found: dict[str, float] = {}
@@ -93,4 +111,4 @@ def write(settings: Settings, jar: Path, warm: Path, parts: Path, options: str) 
 
 if __name__ == "__main__":
     places = [Path(one) for one in sys.argv[1:4]]
-    print(json.dumps(write(load_settings(_env_file=None), *places, options="".join(sys.argv[4:]))))
+    print(json.dumps(write(load_settings(_env_file=None), *places, contestant=sys.argv[4])))

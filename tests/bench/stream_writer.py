@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 from stream_costs import Costs, roles_of
-from stream_jdbc import WITHOUT_BULK, fetch_driver
+from stream_jdbc import CONTESTANTS, fetch_drivers
 from stream_job import StreamError
 from stream_pipeline import local_now
 from stream_stack import empty_passes, private_stack, store_pids
@@ -174,9 +174,9 @@ def _load(settings: Settings, by_node: dict[str, list[Path]]) -> None:
 
 
 def _jdbc(contest: Contest, work: Path, wanted: int) -> dict[str, dict[str, float]]:
-    """Spark's writer with the defaults of the driver, and as it writes to MySQL; a part of the rows."""
+    """Each contestant of Spark's writer; a part of the rows."""
     settings = contest.settings
-    jar = fetch_driver(settings, work / "jdbc")
+    jars = fetch_drivers(settings, work / "jdbc")
     warm, parts = settings.var / "jdbc" / "warm", settings.var / "jdbc" / "parts"
     for folder in (warm, parts):
         folder.mkdir(parents=True)
@@ -189,23 +189,29 @@ def _jdbc(contest: Contest, work: Path, wanted: int) -> dict[str, dict[str, floa
         rows[first:].write_parquet(parts / f"{node}.parquet")
         held += len(rows)
     found = {}
-    for name, options in (("default", ""), ("without bulk", WITHOUT_BULK)):
+    for contestant in CONTESTANTS:
         empty_passes(settings)
-        one = _spark_writes(settings, [jar, warm, parts], options)
+        one = _spark_writes(settings, [jars, warm, parts], contestant)
         _demand(settings, held)
-        found[name] = one | {"rate": one["rows"] / one["seconds"]}
+        found[contestant] = one | {"rate": one["rows"] / one["seconds"]}
     return found
 
 
-def _spark_writes(settings: Settings, places: list[Path], options: str) -> dict[str, float]:
+def _spark_writes(settings: Settings, places: list[Path], contestant: str) -> dict[str, float]:
     program = Path(__file__).with_name("stream_jdbc.py")
     done = subprocess.run(
-        [sys.executable, *map(str, (program, *places)), options],
+        [sys.executable, *map(str, (program, *places)), contestant],
         env=child_environment(settings), capture_output=True, text=True, timeout=JDBC_LIMIT_S, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise StreamError(f"Spark's JDBC writer failed: {done.stderr[-1500:]}")
+        raise StreamError(f"Spark's JDBC writer failed: {_cause(done.stderr)}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _cause(stderr: str) -> str:
+    """What a Java trace says, without where."""
+    lines = [line for line in stderr.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
+    return " | ".join(lines)[-1500:]
 
 
 def _demand(settings: Settings, rows: int) -> None:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from alert_oracle import demand_alerts, oracle, pairs_of, stored_passes
 from feeding import Feed
+from logged_producer import settle
 from outcomes import Outcome
 from planted import Wave, bulk, plant, write_gates
 from stream_process import STREAM, WAIT_S, Job, behind
@@ -93,11 +94,16 @@ class World:
         return datetime.now(ZoneInfo(self.settings.timezone)).replace(tzinfo=None)
 
     def feed(self, wave: Wave, rate: float | None = None, **how: Any) -> Feed:
-        """Begins to send a wave; ``how`` goes to ``Feed``."""
+        """Begins to send a wave, when the one before is sent; ``how`` goes to ``Feed``."""
+        self._all_sent()  # two producers would write one log
         feed = Feed(self.settings, wave, self.producer_log, rate, **how)
         self._feeds.append(feed)
         feed.start()
         return feed
+
+    def _all_sent(self) -> None:
+        while self._feeds:
+            self._feeds.pop().finished()
 
     def send(self, count: int) -> None:
         """Sends the next records and waits until the broker has them."""
@@ -152,8 +158,7 @@ class World:
         Returns:
             seconds from then until nothing was left.
         """
-        while self._feeds:
-            self._feeds.pop().finished()
+        self._all_sent()
         self.wait("the rest", self.at_rest, seconds)
         recovered = time.monotonic() - fault_ended
         healthy, give_up = 0, time.monotonic() + HEALTHY_S
@@ -166,6 +171,7 @@ class World:
 
     def ledger(self, row: Outcome) -> Ledger:
         """Laws 1 to 6; fills what the table shows of them."""
+        settle(self.producer_log)
         ledger = read_ledger(self.settings, producer_log=self.producer_log if self.logged else None)
         row.records, row.lost, row.doubled = self.records, ledger.lost, ledger.doubled
         return ledger

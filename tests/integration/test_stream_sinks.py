@@ -131,6 +131,28 @@ def test_a_batch_in_slices_is_one_batch(clean: Settings, route: type[Nodes | End
     store.close()
 
 
+@pytest.mark.parametrize("route", [Nodes, Endpoint])
+@pytest.mark.parametrize(
+    ("step", "stored"),
+    [(1, range(0)), (1, range(3, 40, 7)), (40, range(0, 4_000)), (1, range(40))],
+    ids=["all free", "some between", "many others between", "all stored"],
+)
+def test_whatever_lies_between_neighbours_each_stored_id_is_found(
+    clean: Settings, route: type[Nodes | Endpoint], step: int, stored: range
+) -> None:
+    """Ids that follow each other are looked for by ranges, odd ones one by one; on each node."""
+    _, gates = every_gate(clean)
+    odd = ["G1", "号牌-1", "G32030100000000A ", "G-0001"]
+    store = route(clean)
+    known = [f"G3203010000{n:06d}" for n in stored] + odd[:2]
+    write(store, BATCH, records(*(line(f0=one, f2=gates[n % 8]) for n, one in enumerate(known))))
+    asked = [f"G3203010000{n * step:06d}" for n in range(40)] + odd
+    with store.begin(replace(BATCH, query="look")) as writing:
+        found = writing.stored_under(asked)["gcxh"].to_list()
+    assert sorted(found) == sorted(set(asked) & set(known))
+    store.close()
+
+
 def test_a_batch_that_was_not_committed_leaves_nothing(clean: Settings) -> None:
     rows, _ = every_gate(clean)
     store = Nodes(clean)

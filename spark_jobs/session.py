@@ -49,6 +49,10 @@ def build_session(settings: Settings, name: str, *, extra: dict[str, str] | None
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", settings.host)
+    # A state store moves blobs of megabytes through many threads. glibc keeps a heap for each thread and what
+    # was freed in it; with two heaps, and large pieces given back at once, memory stays flat.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
     # Each worker is one of several on few cores; the thread pools of its libraries would only get in the way.
     os.environ.setdefault("POLARS_MAX_THREADS", "2")
     os.environ.setdefault("OMP_NUM_THREADS", "2")

@@ -68,17 +68,39 @@ def generate(
             "silent_gate, special_plates, blank_lines, copied_file, partial_day, short_plates, quoted_codes."
         ),
     ] = "default",
+    world: Annotated[
+        bool,
+        typer.Option(
+            "--world", help="A labelled world instead: history, one judged day, gates, and the truth."
+        ),
+    ] = False,
+    passes: Annotated[int, typer.Option(help="Of a world: about how many the judged day has.")] = 150_000,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the counts and what was planted as JSON.")
     ] = False,
 ) -> None:
     """Write a raw folder like the real export: its files, dialects, shares and faults.
 
-    Example: kakou raw generate --out raw --days 14 --seed 1 --faults default,restamped_day
+    Or a labelled world, to measure detection by: history.csv and passes.csv (8 fields, in order of arrival),
+    gates.csv, truth_plates.csv (plate, cloned, decidable, same_brand) and truth_passes.csv.
+
+    Examples:
+
+      kakou raw generate --out raw --days 14 --seed 1 --faults default,restamped_day
+
+      kakou raw generate --world --out world --days 7 --seed 1
     """
     from etl.generate.faults import parse_faults
     from etl.generate.raw_folder import generate_raw
 
+    if world:
+        from etl.generate.world.write import make_world, write_world
+
+        made = write_world(out, make_world(seed, passes=passes, days=days, masked=masked))
+        typer.echo(
+            json.dumps(made) if as_json else f"{out}: " + ", ".join(f"{n} {k}" for k, n in made.items())
+        )
+        return
     with _bars(as_json) as tell:
         written = generate_raw(
             out, days=days, seed=seed, masked=masked, scale=scale, faults=parse_faults(faults),

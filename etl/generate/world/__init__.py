@@ -1,0 +1,1 @@
+"""Labelled worlds: who drove where, what the gates made of it, and the truth beside it."""

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install run down test lint types imports screen pytest chaos bench-etl bench-stream format lock env-example
+.PHONY: help install run down test lint types imports screen pytest chaos bench-etl bench-stream bench-detect format lock env-example
 
 BIN := .venv/bin
 PACKAGES := kakou etl spark_jobs serving sql
@@ -49,6 +49,9 @@ bench-etl: install ## the batch against a hand-written script, 5 million rows, a
 
 bench-stream: install ## the stream on 1.2 million records, about 12 minutes (BENCH="--kills --soak 30", "--quick --force")
 	@exec $(BIN)/python tests/bench/bench_stream.py $(BENCH)
+
+bench-detect: install ## what detection finds on five labelled worlds, beside the usual rules, about 3 minutes
+	@exec $(BIN)/python tests/bench/bench_detect.py $(BENCH)
 
 format: ## put the sources into the one format
 	@$(BIN)/ruff check -q --fix $(SOURCES) || true

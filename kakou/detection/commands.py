@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,6 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from kakou.alert import Alert
-from kakou.detection.contradictions import Counts
 from kakou.settings import load_settings
 
 detect = typer.Typer(help="Find cloned plates.", no_args_is_help=True)
@@ -28,10 +27,10 @@ def replay(
     gates: Annotated[Path, typer.Option(help="CSV with KKMC,NAME,XZQHMC,LON,LAT.")],
     out: Annotated[Path, typer.Option(help="Alerts, one JSON object per line.")],
     history: Annotated[
-        Path | None, typer.Option(help="The same, to learn travel times from; may hold clones too.")
+        Path | None, typer.Option(help="The same, to learn honest traffic from; may hold clones too.")
     ] = None,
 ) -> None:
-    """Run the stream's detection over a file.
+    """Find cloned plates in a file: one verdict for each plate that one vehicle cannot have driven.
 
     The last line of stdout is {"passes": n, "withheld": n, "late": n, "duplicates": n}; a pass that is
     stamped too far in the future is counted as late. Rows whose column ORIGIN says that no gate saw them
@@ -44,34 +43,35 @@ def replay(
       kakou detect replay --passes day.csv --gates gates.csv --history month.csv --out alerts.jsonl
     """
     # Imported here so that `kakou --help` does not wait for polars.
-    import polars as pl
-
     from kakou.detection import files
+    from kakou.detection.knowledge import knows_nothing, learn_knowledge
     from kakou.detection.replay import replay as run
-    from kakou.detection.rules import build_rules
-    from kakou.detection.travel import TRAVEL_SCHEMA, learn
+    from kakou.detection.replay import rules_of
 
     settings = load_settings()
     known = files.read_gates(gates)
-    travel = pl.DataFrame(schema=TRAVEL_SCHEMA)
-    if history:
-        travel = learn(files.read_passes(history, settings.origins).passes)
-    rules = build_rules(known, travel, limits=files.limits_of(settings), fallback_kmh=settings.fallback_kmh)
     read = files.read_passes(passes, settings.origins)
+    names = known["kkmc"].unique(maintain_order=True).to_list()
+    before = files.read_passes(history, settings.origins).passes if history else read.passes.clear()
+    knowledge = learn_knowledge(before, names) if len(before) else knows_nothing(names)
+    rules, misplaced = rules_of(known, knowledge, files.limits_of(settings), settings.fallback_kmh)
 
     console = Console(stderr=True)
-    alerts: list[Alert] = []
-    total = Counts()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("passes", total=len(read.passes))
-        for found, counts in run(
-            read.passes, rules, settings.timezone, on_progress=lambda n: progress.update(task, advance=n)
-        ):
-            alerts += found
-            total += counts
-    alerts.sort(key=lambda one: (one.detected_at, one.alert_id))
+        done = run(
+            read.passes, rules, knowledge, before, settings.timezone,
+            on_progress=lambda n: progress.update(task, advance=n),
+        )  # fmt: skip
+    total = done.counts
+    alerts = sorted(done.alerts, key=lambda one: (one.detected_at, one.alert_id))
     files.write_alerts(out, alerts)
-    console.print(f"{len(alerts)} alerts on {len({one.hphm for one in alerts})} plates in {out}")
+    verdicts = Counter(one.verdict for one in alerts)
+    console.print(
+        f"{out}: " + (", ".join(f"{n} {name}" for name, n in sorted(verdicts.items())) or "no alert")
+    )
+    if misplaced:
+        console.print(f"Not used, as passes contradict it: the place of {', '.join(misplaced)} on the map.")
     if read.unreadable:
         console.print(f"{read.unreadable} rows were left out: their GCSJ is not YYYY-MM-DD HH:MM:SS.")
     if read.made_up:

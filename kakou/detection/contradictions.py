@@ -101,7 +101,7 @@ def find_contradictions(state: pa.Table, batch: pa.Table, rules: Rules) -> tuple
     """
     arrived = pl.DataFrame(pl.from_arrow(batch))
     decidable = arrived.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
-    on_time, newest, future, late = _set_aside(decidable, newest_of(state), rules)
+    on_time, newest, future, late = set_aside(decidable, newest_of(state), rules)
 
     keys = plate_keys(on_time["hphm"])
     known = _known_plates(state, keys)
@@ -142,8 +142,16 @@ def _arrow(frame: pl.DataFrame) -> pa.Table:
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def _set_aside(decidable: pl.DataFrame, newest: int, rules: Rules) -> tuple[pl.DataFrame, int, int, int]:
-    """Drops what is ahead of its arrival, and then what is late; a pass that is ahead moves no watermark."""
+def set_aside(decidable: pl.DataFrame, newest: int, rules: Rules) -> tuple[pl.DataFrame, int, int, int]:
+    """Drops what is ahead of its arrival, and then what is late; a pass that is ahead moves no watermark.
+
+    Args:
+        decidable: passes under whole plates in order of arrival, with ``t`` and ``arrival``.
+        newest: newest time seen before them.
+
+    Returns:
+        those on time, without ``arrival``; the newest time seen now; how many were ahead, and how many late.
+    """
     ahead = (pl.col("t") - pl.col("arrival") > rules.limits.future).fill_null(False)
     plausible = decidable.filter(~ahead)
     times = plausible["t"].to_numpy()
@@ -205,9 +213,12 @@ def _judge(pairs: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     if pairs.is_empty() or not rules.gates:
         return pl.DataFrame(schema=CONTRADICTION_SCHEMA)
     start, end = rules.codes_of(pairs["first_kkmc"]), rules.codes_of(pairs["second_kkmc"])
+    # A clock that is always ahead may even swap the two.
+    gap = pairs["gap_seconds"].to_numpy() - (rules.ahead[end] - rules.ahead[start])
+    way = np.where(gap >= 0, rules.min_travel[start, end], rules.min_travel[end, start])
     # Index -1 would read the last gate; such pairs are unknown and drop out.
-    least = np.where((start >= 0) & (end >= 0), rules.min_travel[start, end], -1)
-    hit = pairs["gap_seconds"].to_numpy() < least
+    least = np.where((start >= 0) & (end >= 0), way, -1)
+    hit = np.abs(gap) < least
     start, end = start[hit], end[hit]
     return (
         pairs.filter(pl.Series(hit))

@@ -1,8 +1,14 @@
-"""The detector over a file: the same rules as the stream, with the file's order as the order of arrival."""
+"""The detector over a file, with the file's order as the order of arrival.
+
+First the contradictions, as the stream finds them; then one verdict for each plate that has any.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -10,42 +16,135 @@ import numpy.typing as npt
 import polars as pl
 
 from kakou.alert import Alert
-from kakou.detection.contradictions import Counts, find_contradictions
-from kakou.detection.rules import Rules
-from kakou.detection.state import BATCH_SCHEMA, empty_state
+from kakou.detection.case_alerts import alert_of
+from kakou.detection.cases import Passes, judge_cases
+from kakou.detection.clocks import Clocks, clocks_of
+from kakou.detection.contradictions import Counts, find_contradictions, set_aside
+from kakou.detection.knowledge import Knowledge, makers, without_repeats
+from kakou.detection.registry import misplaced
+from kakou.detection.rules import Limits, Rules, build_rules
+from kakou.detection.state import BATCH_SCHEMA, NO_TIME, empty_state
 from kakou.detection.times import stamp_of
-from kakou.detection.verdicts import judge
+from kakou.detection.travel import BASIS_LEARNED, TRAVEL_SCHEMA
+from kakou.detection.trips import whole_passes
+from kakou.plates import WHOLE_PLATE_PATTERN
 
 CHUNK: Final = 20_000
 _AFTER: Final = 100
 _SHARE: Final = 0.75
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """What a file gave: one alert for each plate with a contradiction, and what became of its passes."""
+
+    alerts: list[Alert]
+    counts: Counts
+
+
+def rules_of(
+    gates: pl.DataFrame, knowledge: Knowledge, limits: Limits, fallback_kmh: float
+) -> tuple[Rules, list[str]]:
+    """Rules from what a history taught; the map where it taught nothing.
+
+    Args:
+        gates: columns ``kkmc``, ``name``, ``lon``, ``lat``.
+
+    Returns:
+        the rules, whose codes are those of ``knowledge``; and the gates whose place on the map is not used,
+        because passes contradict it.
+    """
+    known = gates.unique("kkmc", keep="first", maintain_order=True)
+    extra = knowledge.gates[len(known) :]
+    rows = pl.DataFrame({"kkmc": list(extra)}, schema={"kkmc": pl.String})
+    every = pl.concat([known, rows], how="diagonal").with_columns(pl.col("name").fill_null(""))
+    bare = build_rules(every, pl.DataFrame(schema=TRAVEL_SCHEMA), limits=limits, fallback_kmh=fallback_kmh)
+    wrong = [knowledge.gates[at] for at in misplaced(bare.distance_km, knowledge.usual, knowledge.trips)]
+    trusted = pl.col("kkmc").is_in(wrong).not_()
+    every = every.with_columns(pl.when(trusted).then(pl.col(name)).alias(name) for name in ("lon", "lat"))
+    start, end = np.nonzero(np.isfinite(knowledge.least))
+    names = np.array(knowledge.gates, dtype=object)
+    travel = pl.DataFrame(
+        {
+            "from_kkmc": names[start], "to_kkmc": names[end], "passes": knowledge.trips[start, end],
+            "min_travel_seconds": knowledge.least[start, end].astype(np.int64),
+            "basis": [BASIS_LEARNED] * len(start),
+        },
+        schema=TRAVEL_SCHEMA,
+    )  # fmt: skip
+    ahead = {gate: round(float(s)) for gate, s in zip(knowledge.gates, knowledge.constant, strict=True)}
+    return build_rules(every, travel, limits=limits, fallback_kmh=fallback_kmh, ahead=ahead), wrong
+
+
 def replay(
     passes: pl.DataFrame,
     rules: Rules,
+    knowledge: Knowledge,
+    history: pl.DataFrame,
     timezone: str,
     *,
     on_progress: Callable[[int], None] = lambda rows: None,
-) -> Iterator[tuple[list[Alert], Counts]]:
-    """Runs ``passes`` through the detector in chunks and yields what each chunk gave.
+) -> Replayed:
+    """Runs ``passes`` through the detector in chunks, then judges each plate with a contradiction.
 
-    ``detected_at`` is the time of the later pass, so two runs over one file give the same bytes.
+    ``detected_at`` is the time of the last pass that counted, so two runs over one file give the same bytes.
 
     Args:
         passes: as ``files.read_passes`` reads them, in order of arrival.
+        rules: of ``rules_of``.
+        knowledge: what ``history`` taught.
+        history: the same columns; tells which makers a plate showed. May be empty.
         on_progress: told the number of rows after each chunk.
     """
     arrival = presumed_arrival(passes["t"].to_numpy(), rules.limits.future)
     timed = passes.with_columns(pl.Series("arrival", arrival, nan_to_null=True).cast(pl.Int64))
-    state = empty_state()
+    state, counts, plates = empty_state(), Counts(), set[str]()
     for start in range(0, len(timed), CHUNK):
         chunk = timed.slice(start, CHUNK).select(BATCH_SCHEMA.names)
         batch = chunk.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(BATCH_SCHEMA)
-        state, found, counts = find_contradictions(state, batch, rules)
-        stamps = [stamp_of(t, timezone) for t in found["second_t"].to_pylist()]
-        yield judge(found, rules, stamps), counts
+        state, found, count = find_contradictions(state, batch, rules)
+        plates |= set(found["hphm"].to_pylist())
+        counts += count
         on_progress(len(chunk))
+    decidable = timed.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
+    on_time, *_ = set_aside(decidable, NO_TIME, rules)
+    return Replayed(_judged(on_time, sorted(plates), rules, knowledge, history, timezone), counts)
+
+
+def _judged(
+    on_time: pl.DataFrame,
+    plates: list[str],
+    rules: Rules,
+    knowledge: Knowledge,
+    history: pl.DataFrame,
+    timezone: str,
+) -> list[Alert]:
+    if not plates:
+        return []
+    code = {gate: index for index, gate in enumerate(rules.gates)}
+    codes = pl.col("kkmc").replace_strict(code, default=-1, return_dtype=pl.Int64).alias("code")
+    # As the stream keeps them: each id of a plate once, the first that arrived.
+    first = on_time.unique(["hphm", "gcxh"], keep="first", maintain_order=True)
+    whole = whole_passes(first, by=("hphm", "gcxh")).with_columns(codes)
+    clocks = _clocks(whole, knowledge)
+    passes = Passes(whole, knowledge, clocks, _least(rules), history["hphm"].unique().to_list())
+    wanted = set(plates).union(*(passes.neighbourhood.of(plate) for plate in plates))
+    before: dict[str, Counter[str]] = {}
+    shown = makers(history.filter(pl.col("hphm").is_in(sorted(wanted))))
+    for plate, maker, count in shown.iter_rows():
+        before.setdefault(plate, Counter())[maker] = count
+    stamp = partial(stamp_of, timezone=timezone)
+    return [alert_of(case, passes, rules, stamp) for case in judge_cases(passes, plates, before)]
+
+
+def _clocks(whole: pl.DataFrame, knowledge: Knowledge) -> Clocks:
+    """What each clock was ahead over the day: what it always is, and what changed."""
+    known = without_repeats(whole.filter(pl.col("code") >= 0))
+    return clocks_of(known, knowledge.usual, knowledge.usual * knowledge.spread, knowledge.constant)
+
+
+def _least(rules: Rules) -> npt.NDArray[np.float64]:
+    return np.where(rules.min_travel >= 0, rules.min_travel, np.nan)
 
 
 def presumed_arrival(times: npt.NDArray[np.int64], future: int) -> npt.NDArray[np.float64]:

@@ -5,6 +5,7 @@ Built once from the gate list and the learned travel times, then only read. No f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -59,6 +60,7 @@ class Rules:
         min_travel: seconds for (from, to) by code, -1 where nothing is known.
         distance_km: great-circle distance by code, NaN where a coordinate is missing.
         basis: ``BASIS_NONE``, ``BASIS_HISTORY`` or ``BASIS_MAP`` by code.
+        ahead: seconds that the clock of a gate is always ahead, by code.
     """
 
     limits: Limits
@@ -68,6 +70,7 @@ class Rules:
     distance_km: npt.NDArray[np.float64]
     basis: npt.NDArray[np.int8]
     fallback_kmh: float
+    ahead: npt.NDArray[np.int64]
     version: str = RULE_VERSION
 
     def codes_of(self, kkmc: pl.Series) -> npt.NDArray[np.int32]:
@@ -89,7 +92,12 @@ class Rules:
 
 
 def build_rules(
-    gates: pl.DataFrame, travel: pl.DataFrame, *, limits: Limits | None = None, fallback_kmh: float = 200.0
+    gates: pl.DataFrame,
+    travel: pl.DataFrame,
+    *,
+    limits: Limits | None = None,
+    fallback_kmh: float = 200.0,
+    ahead: Mapping[str, int] | None = None,
 ) -> Rules:
     """Joins what is known about the gates.
 
@@ -99,6 +107,7 @@ def build_rules(
     Args:
         gates: columns ``kkmc``, ``name``, ``lon``, ``lat``; coordinates may be null.
         travel: columns of ``travel.TRAVEL_COLUMNS``; may be empty.
+        ahead: seconds that the clocks of some gates are always ahead.
     """
     known = gates.unique("kkmc", keep="first", maintain_order=True)
     extra = pl.concat([travel["from_kkmc"], travel["to_kkmc"]]).unique().sort()
@@ -128,6 +137,7 @@ def build_rules(
         distance_km=distance,
         basis=basis,
         fallback_kmh=fallback_kmh,
+        ahead=np.array([(ahead or {}).get(gate, 0) for gate in codenames], dtype=np.int64),
     )
 
 

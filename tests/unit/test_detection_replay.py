@@ -45,7 +45,8 @@ def test_alerts_and_the_last_line(tmp_path: Path) -> None:
     (alert,) = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines()]
     assert (alert["verdict"], alert["hphm"], alert["gap_seconds"]) == ("cloned_plate", "苏C12345", 210)
     assert (alert["first"]["gcxh"], alert["second"]["gcxh"]) == ("1", "2")
-    assert [one["kind"] for one in alert["evidence"]] == ["impossible_travel", "brand_differs"]
+    kinds = [one["kind"] for one in alert["evidence"]]
+    assert kinds == ["impossible_travel", "brand_differs", "other_vehicle"]
     first = (tmp_path / "a.jsonl").read_bytes()
     assert replay(tmp_path).returncode == 0
     assert (tmp_path / "a.jsonl").read_bytes() == first
@@ -64,7 +65,8 @@ def test_history_teaches_travel_times(tmp_path: Path) -> None:
     assert replay(tmp_path).returncode == 0
     assert (tmp_path / "a.jsonl").read_text("utf-8") == ""
     assert replay(tmp_path, "--history", f"{tmp_path}/h.csv").returncode == 0
-    assert json.loads((tmp_path / "a.jsonl").read_text("utf-8"))["min_travel_seconds"] == 2880
+    # Every trip of the history took an hour: who needs four fifths less cannot be the same vehicle.
+    assert 1800 < json.loads((tmp_path / "a.jsonl").read_text("utf-8"))["min_travel_seconds"] < 3600
 
 
 def test_passes_that_no_gate_saw_are_left_out_unless_asked_for(tmp_path: Path) -> None:

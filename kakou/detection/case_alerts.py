@@ -1,0 +1,133 @@
+"""From a case to its alert: the verdict, how sure it is, and why, in Chinese and English."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from kakou.alert import Alert, AlertPass, Evidence, Verdict, alert_id, case_id
+from kakou.detection.cases import Case, Passes
+from kakou.detection.rules import BASIS_HISTORY, Rules
+from kakou.detection.times import text_of
+from kakou.detection.verdicts import severity_of
+from kakou.fields import MISSING
+
+RULE_VERSION: Final = "cases-1"
+_VERDICTS: Final[dict[str, Verdict]] = {
+    "clone": "cloned_plate", "misread": "misread", "clock": "clock_fault", "open": "undecided",
+}  # fmt: skip
+_FEWEST_FOR_SURE: Final = 2
+
+
+def alert_of(case: Case, passes: Passes, rules: Rules, stamp: Callable[[int], str]) -> Alert:
+    """The alert of a case.
+
+    ``confidence`` is how likely the verdict is right; of ``undecided``, how likely two vehicles drive.
+
+    Args:
+        stamp: makes the contract's time stamp of seconds of local time.
+    """
+    rows = passes.frame[[case.first, case.second]].to_dicts()
+    first, second = (_side(row, rules) for row in rows)
+    gap = abs(int(rows[1]["t"] - rows[0]["t"]))
+    start, end = (int(passes.code[row]) for row in (case.first, case.second))
+    distance = rules.distance_km[start, end]
+    known = bool(distance == distance)
+    verdict = _VERDICTS[case.cause]
+    sure = {
+        "clone": case.probability, "open": case.probability, "clock": 1 - case.probability,
+        "misread": (1 - case.probability) * min((one.share for one in case.odd), default=1.0),
+    }[case.cause]  # fmt: skip
+    confidence = round(float(sure), 4)
+    last = max(
+        int(passes.stamped[row]) for row in (case.first, case.second, *(o.look.index for o in case.odd))
+    )
+    return Alert(
+        alert_id=alert_id(case.plate, first.gcxh, second.gcxh, RULE_VERSION),
+        verdict=verdict,
+        confidence=confidence,
+        severity=severity_of(confidence) if verdict == "cloned_plate" else "low",
+        hphm=case.plate,
+        hpzl=next((row["hpzl"] for row in rows if row["hpzl"] not in (None, "", MISSING)), MISSING),
+        first=first,
+        second=second,
+        gap_seconds=gap,
+        min_travel_seconds=round(case.least),
+        distance_km=round(float(distance), 1) if known else None,
+        implied_kmh=round(float(distance) / gap * 3600, 1) if known and gap else None,
+        evidence=tuple(_evidence(case, passes, rules, first, second, (start, end))),
+        case_id=case_id(case.plate, RULE_VERSION),
+        rule_version=RULE_VERSION,
+        detected_at=stamp(last),
+    )
+
+
+def _side(row: dict[str, Any], rules: Rules) -> AlertPass:
+    return AlertPass(
+        gcxh=row["gcxh"], kkmc=row["kkmc"], kkmc_name=rules.name_of(row["kkmc"]), gcsj=text_of(row["t"]),
+        clppxh=row["clppxh"] or MISSING,
+    )  # fmt: skip
+
+
+def _evidence(
+    case: Case, passes: Passes, rules: Rules, first: AlertPass, second: AlertPass, at: tuple[int, int]
+) -> list[Evidence]:
+    gap, least = abs(round(case.gap)), round(case.least)
+    learned = rules.basis[at] == BASIS_HISTORY
+    speed = f"{rules.fallback_kmh:g}"
+    zh, en = ("按历史通行", "by the passes of the past") if learned else (
+        f"按直线距离、时速 {speed} 公里", f"in a straight line at {speed} km/h"
+    )  # fmt: skip
+    found = [
+        Evidence(
+            "impossible_travel", 0.0,
+            f"{first.kkmc_name} 与 {second.kkmc_name} 相隔 {gap} 秒；{zh}，最短也需 {least} 秒。",
+            f"{first.kkmc} and {second.kkmc} {gap} s apart; {en} it takes at least {least} s.",
+        )
+    ]  # fmt: skip
+    makers = case.makers
+    if makers[0] and makers[1] and makers[0] != makers[1]:
+        found.append(Evidence(
+            "brand_differs", 0.0, f"两次识别的车辆品牌不同：{first.clppxh} 与 {second.clppxh}。",
+            f"The two passes show different brands: {first.clppxh} and {second.clppxh}.",
+        ))  # fmt: skip
+    for side, offset in zip((first, second), case.offsets, strict=True):
+        if abs(offset) >= 1:
+            ahead_zh, ahead_en = ("快", "ahead") if offset > 0 else ("慢", "behind")
+            found.append(Evidence(
+                "clock", 0.0, f"{side.kkmc_name} 当时的时钟约{ahead_zh} {abs(round(offset))} 秒，已扣除。",
+                f"The clock of {side.kkmc} was about {abs(round(offset))} s {ahead_en}; this is taken out.",
+            ))  # fmt: skip
+    return found + _about_odd(case)
+
+
+def _about_odd(case: Case) -> list[Evidence]:
+    """What the passes say that are somebody else's."""
+    if not case.odd:
+        return []
+    single, track, count = case.weights["passes"], case.weights["track"], len(case.odd)
+    more_zh, more_en = ("大", "more") if single > 0 else ("小", "less")
+    found = [
+        Evidence(
+            "other_vehicle", round(single, 3),
+            f"{count} 次通行不属于本车；与误识别相比，另有一辆车的可能性更{more_zh}。",
+            f"{count} passes are another vehicle's; a second one is {more_en} likely than misreads.",
+        )
+    ]  # fmt: skip
+    if count >= _FEWEST_FOR_SURE:
+        so_zh, so_en = ("合理", "follow") if track > 0 else ("不连贯", "do not follow")
+        found.append(Evidence(
+            "second_track", round(track, 3), f"这 {count} 次通行本身构成一条{so_zh}的行车轨迹。",
+            f"These {count} passes {so_en} each other as one vehicle's do.",
+        ))  # fmt: skip
+    if "make" in case.weights:
+        found.append(Evidence(
+            "second_make", round(case.weights["make"], 3), "同一外来品牌在该车牌下多次出现。",
+            "One foreign make shows under this plate again and again.",
+        ))  # fmt: skip
+    for plate in sorted({one.neighbour for one in case.odd if one.neighbour and one.share > 0.5}):
+        found.append(Evidence(
+            "neighbour", 0.0, f"车牌 {plate} 与之只差一位，当时可能正经过该卡口而未被识别到。",
+            f"The plate {plate} differs in one character and may have passed there unread.",
+        ))  # fmt: skip
+    return found

@@ -1,0 +1,226 @@
+"""How far each gate's clock is ahead of the others', over time.
+
+A trip that takes longer than usual may be a slow driver. When all trips into a gate take five minutes longer
+and all out of it five minutes less, its clock is five minutes ahead; when all of them take longer, traffic is
+slow. So the offsets of all gates and the slowness of traffic are estimated together, as those that leave the
+least to be explained, with few clocks changed: sums of absolute values, which some odd trips cannot move.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from kakou.detection.trips import trips_of
+
+STEP_S: Final = 600
+# Trips of so many steps are taken together: a jump is known when most of them came after it.
+STEPS: Final = 3
+FEWEST: Final = 5
+# An offset smaller than this cannot be told from traffic, and does no harm.
+LEAST_OFFSET_S: Final = 20.0
+_UNUSUAL_S: Final = 3600
+_WAYS: Final = (-1, 0, 1)
+_ROUNDS: Final = 8
+_FINE_S: Final = 10.0
+# How strongly a clock stays what it was a step ago: as one trip of this doubt says.
+_STAYS_S: Final = 20.0
+_SLOW_DOUBT: Final = 0.1
+_SET_BACK_STEPS: Final = 3
+_PASSES: Final = 3
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """Seconds that each gate is ahead, by (which, gate code, step of ``STEP_S`` since ``begin``).
+
+    ``which`` is -1, 0 or 1: by the trips before that moment, around it, and after it. Where a clock jumps,
+    the three differ.
+    """
+
+    begin: int
+    ahead: Floats
+
+    def at(self, codes: Ints, times: npt.NDArray[np.generic], which: int = 0) -> Floats:
+        """Offsets at stamped times; 0 for a gate that is not known."""
+        found = self.raw(codes, times, which)
+        if which == 1:
+            # A clock that was set back shows some minutes twice. In them the trips before hide those after,
+            # whose offset shows as soon as the minutes are over.
+            for ahead in range(1, _SET_BACK_STEPS + 1):
+                later = self.raw(codes, times + STEP_S * ahead, which)
+                found = np.where(-later > STEP_S * (ahead - 1), np.minimum(found, later), found)
+        return found
+
+    def raw(self, codes: Ints, times: npt.NDArray[np.generic], which: int) -> Floats:
+        """Offsets of the step of each time."""
+        step = np.clip((times - self.begin) // STEP_S, 0, self.ahead.shape[2] - 1).astype(np.int64)
+        known = codes >= 0
+        return np.where(known, self.ahead[which + 1, np.where(known, codes, 0), step], 0.0)
+
+
+def no_clocks(gates: int) -> Clocks:
+    """Every clock is right."""
+    return Clocks(0, np.zeros((len(_WAYS), max(gates, 1), 1)))
+
+
+def constant_clocks(ahead: Floats) -> Clocks:
+    """Each clock is off by the same all the time."""
+    return Clocks(0, np.repeat(ahead[None, :, None], len(_WAYS), axis=0))
+
+
+def constant_offsets(trips: pl.DataFrame, gates: int) -> Floats:
+    """Seconds that each gate is ahead of most, as far as that does not change.
+
+    From the ways there and back: one takes as much longer as the other takes shorter.
+
+    Args:
+        trips: as ``trips.trips_of`` gives them.
+    """
+    gap = (pl.col("t_end") - pl.col("t_start")).cast(pl.Float64)
+    pairs = (
+        trips.with_columns(gap.alias("gap"))
+        .filter(pl.col("gap") < _UNUSUAL_S)
+        .group_by("start", "end")
+        .agg(pl.col("gap").quantile(0.4).alias("usual"), pl.len().alias("n"))
+        .filter(pl.col("n") >= FEWEST)
+    )
+    both = pairs.join(pairs, left_on=["start", "end"], right_on=["end", "start"], suffix="_back")
+    both = both.filter(pl.col("start") < pl.col("end"))
+    if both.is_empty():
+        return np.zeros(gates)
+    a, b = both["start"].to_numpy(), both["end"].to_numpy()
+    apart = ((both["usual"] - both["usual_back"]) / 2).to_numpy()
+    doubt = (0.1 * (both["usual"] + both["usual_back"]) / 2 + 5).to_numpy()
+    doubt = doubt / np.sqrt(both.select(pl.min_horizontal("n", "n_back")).to_series().to_numpy())
+    ahead: Floats = np.zeros(gates)
+    weight: Floats = np.ones(len(a))
+    for _ in range(15):
+        # Weighted least squares, and a pair that does not fit counts less each time.
+        w = weight / (doubt + 3.0) ** 2
+        system, right = np.zeros((gates, gates)), np.zeros(gates)
+        np.add.at(system, (a, a), w)
+        np.add.at(system, (b, b), w)
+        np.add.at(system, (a, b), -w)
+        np.add.at(system, (b, a), -w)
+        np.add.at(right, b, w * apart)
+        np.add.at(right, a, -w * apart)
+        solved = np.linalg.lstsq(system + np.eye(gates) * 1e-7, right, rcond=None)[0].astype(np.float64)
+        ahead = solved - float(np.median(solved))
+        off = np.abs(apart - (ahead[b] - ahead[a]))
+        weight = 1 / (1 + (off / (3 * doubt + 10)) ** 2)
+    ahead[np.abs(ahead) < LEAST_OFFSET_S / 2] = 0.0
+    return ahead
+
+
+def set_right(whole: pl.DataFrame, clocks: Clocks) -> pl.DataFrame:
+    """Passes (``hphm``, ``code``, ``t``, ``gcxh``) with right times, and in the order of these."""
+    t = whole["t"].to_numpy()
+    right = np.rint(t - clocks.at(whole["code"].to_numpy(), t)).astype(np.int64)
+    return whole.with_columns(pl.Series("t", right)).sort("hphm", "t", "gcxh", maintain_order=True)
+
+
+def clocks_of(whole: pl.DataFrame, usual: Floats, spread: Floats, constant: Floats) -> Clocks:
+    """What each clock was ahead, from the passes themselves.
+
+    Between two gates that are close a wrong clock swaps which comes first, so the trips are taken again from
+    the times that the last estimate sets right.
+
+    Args:
+        whole: ``hphm``, ``code`` (0 or more), ``t``, ``gcxh``.
+        usual, spread: as for ``estimate_clocks``.
+        constant: what each gate always is ahead.
+    """
+    clocks = constant_clocks(constant)
+    for _ in range(_PASSES):
+        changed = estimate_clocks(trips_of(set_right(whole, clocks)), usual, spread)
+        clocks = _sum(clocks, changed)
+    return clocks
+
+
+def _sum(known: Clocks, changed: Clocks) -> Clocks:
+    """Both offsets together; those of ``changed`` are by times that ``known`` has set right."""
+    ways, gates, steps = changed.ahead.shape
+    # The steps of stamped times: a little wider, as right times lie within the offsets of them.
+    margin = int(np.abs(known.ahead).max() // STEP_S) + 1
+    begin = changed.begin - margin * STEP_S
+    moments = begin + STEP_S * (np.arange(steps + 2 * margin) + 0.5)
+    codes = np.repeat(np.arange(gates), len(moments))
+    times = np.tile(moments, gates)
+    found = []
+    for which in range(-1, ways - 1):
+        first = known.raw(codes, times, which)
+        found.append((first + changed.raw(codes, times - first, which)).reshape(gates, len(moments)))
+    return Clocks(begin, np.stack(found))
+
+
+def estimate_clocks(
+    trips: pl.DataFrame, usual: Floats, spread: Floats, constant: Floats | None = None
+) -> Clocks:
+    """Estimates the offsets over time, each step from the trips that ended in it and shortly before.
+
+    Args:
+        trips: as ``trips.trips_of`` gives them.
+        usual: median seconds by (from, to) between right clocks, NaN where it is not known.
+        spread: scale of the seconds around it, NaN likewise.
+        constant: what each gate is ahead before the first trip.
+    """
+    gates = len(usual)
+    constant = np.zeros(gates) if constant is None else constant
+    start, end = trips["start"].to_numpy(), trips["end"].to_numpy()
+    t_end = trips["t_end"].to_numpy()
+    way = usual[start, end]
+    late = (t_end - trips["t_start"].to_numpy()) - way
+    scale = spread[start, end]
+    # Far off says nothing about a clock: a rest, another trip, another vehicle.
+    good = np.isfinite(late) & (np.abs(late) < _UNUSUAL_S) & (scale < 600)
+    if not good.any():
+        return constant_clocks(constant)
+    order = np.flatnonzero(good)[np.argsort(t_end[good], kind="stable")]
+    start, end, late, way, t_end = start[order], end[order], late[order], way[order], t_end[order]
+    scale = scale[order] + 5.0
+    begin = int(t_end[0]) // STEP_S * STEP_S
+    steps = int((t_end[-1] - begin) // STEP_S) + 1
+    bounds = np.searchsorted(t_end, begin + STEP_S * np.arange(steps + 1))
+    known = np.empty((steps + STEPS, gates))
+    now: Floats = constant
+    for step in range(steps):
+        part = slice(bounds[max(0, step - STEPS + 1)], bounds[step + 1])
+        now = _together(start[part], end[part], late[part], way[part], scale[part], now)
+        now = now - float(np.median(now))  # only differences tell; most clocks are right
+        known[step] = now
+    known[steps:] = now
+    known[np.abs(known) < LEAST_OFFSET_S] = 0.0
+    shown = [known[:steps], known[STEPS // 2 : steps + STEPS // 2], known[STEPS:]]
+    return Clocks(begin, np.stack([one.T for one in shown]))
+
+
+def _together(start: Ints, end: Ints, late: Floats, way: Floats, scale: Floats, before: Floats) -> Floats:
+    """Offsets, and one slowness for all, that leave the sum of what is left over and of what has changed as
+    small as can be; by least squares whose weights are set anew each round."""
+    gates = len(before)
+    ahead, slow = before.copy(), 0.0
+    system, force = np.zeros((gates + 1, gates + 1)), np.zeros(gates + 1)
+    for _ in range(_ROUNDS):
+        left = np.abs(late - (ahead[end] - ahead[start]) - slow * way)
+        weight = 1 / (scale * np.maximum(left, _FINE_S))
+        stays = 1 / (_STAYS_S * np.maximum(np.abs(ahead - before), _FINE_S))
+        pairs = np.bincount(start * gates + end, weight, gates * gates).reshape(gates, gates)
+        pairs = pairs + pairs.T
+        system[:gates, :gates] = np.diag(pairs.sum(axis=1) + stays) - pairs
+        mixed = weight * way
+        system[:gates, gates] = np.bincount(end, mixed, gates) - np.bincount(start, mixed, gates)
+        system[gates, :gates] = system[:gates, gates]
+        system[gates, gates] = (mixed * way).sum() + 1 / _SLOW_DOUBT**2
+        drawn = weight * late
+        force[:gates] = np.bincount(end, drawn, gates) - np.bincount(start, drawn, gates) + stays * before
+        force[gates] = (mixed * late).sum()
+        solved = np.linalg.solve(system, force).astype(np.float64)
+        ahead, slow = solved[:gates], float(solved[gates])
+    return ahead

@@ -1,0 +1,50 @@
+"""Trips: two passes of one plate that follow each other, at two gates."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from kakou.plates import WHOLE_PLATE_PATTERN
+
+MAX_GAP_SECONDS: Final = 4 * 3600
+# A gate that reads a vehicle twice does so within this time.
+SAME_READ_SECONDS: Final = 60
+
+
+def whole_passes(passes: pl.DataFrame, by: tuple[str, ...] = ("gcxh",)) -> pl.DataFrame:
+    """Passes under whole plates, each GCXH once (of equal ids the first by time), by (plate, time, GCXH).
+
+    Args:
+        by: columns that make an id.
+    """
+    return (
+        passes.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
+        .sort("t", "gcxh", "hphm", "kkmc")
+        .unique(by, keep="first", maintain_order=True)
+        .sort("hphm", "t", "gcxh", maintain_order=True)
+    )
+
+
+def trips_of(whole: pl.DataFrame) -> pl.DataFrame:
+    """Neighbours in the order of ``whole_passes``, at two gates and at most ``MAX_GAP_SECONDS`` apart.
+
+    Returns:
+        ``start``, ``end`` (gate codes of ``code``), ``t_start``, ``t_end`` (seconds); ``whole`` must have the
+        columns ``hphm``, ``code`` (index of its gate) and ``t``.
+    """
+    first, second = whole[:-1], whole[1:]
+    frame = pl.DataFrame(
+        {
+            "same": first["hphm"] == second["hphm"],
+            "start": first["code"],
+            "end": second["code"],
+            "t_start": first["t"],
+            "t_end": second["t"],
+        }
+    )
+    gap = pl.col("t_end") - pl.col("t_start")
+    return frame.filter(
+        pl.col("same"), pl.col("start") != pl.col("end"), gap.is_between(0, MAX_GAP_SECONDS)
+    ).drop("same")

@@ -39,6 +39,9 @@ from kakou.detection.trips import SAME_READ_SECONDS
 # worth.
 PRIOR, PRIOR_PLATES = 0.001, 2000
 _EM_ROUNDS: Final = 30
+# Reasons are not as independent as their sum would have it, and no likelihood is quite right: together they
+# count for so much of their sum.
+_TEMPER: Final = 0.8
 # Log-odds of a foreign make: of one more read, and of all of them, as a camera may err about one car again.
 _MAKE, _MAKES = 3.0, 6.0
 # A clock that has changed by more than this is known to a tenth of the change.
@@ -169,8 +172,12 @@ def judge_cases(passes: Passes, plates: list[str], makers_before: dict[str, Coun
     """
     found = [_case(passes, plate, makers_before) for plate in sorted(plates)]
     cases = [case for case in found if case is not None]
-    prior = _prior(len(passes.rows), [sum(case.weights.values()) for case in cases if case.odd])
+    prior = _prior(len(passes.rows), [_together(case.weights) for case in cases if case.odd])
     return [_with_prior(case, prior) if case.odd else case for case in cases]
+
+
+def _together(weights: dict[str, float]) -> float:
+    return _TEMPER * sum(weights.values())
 
 
 def _prior(plates: int, log_ratios: list[float]) -> float:
@@ -184,8 +191,9 @@ def _prior(plates: int, log_ratios: list[float]) -> float:
 
 
 def _with_prior(case: Case, prior: float) -> Case:
-    weights = {"prior": math.log(prior / (1 - prior))} | case.weights
-    log_odds = max(-30.0, min(30.0, sum(weights.values())))
+    before = math.log(prior / (1 - prior))
+    log_odds = max(-30.0, min(30.0, before + _together(case.weights)))
+    weights = {"prior": before} | case.weights
     probability = 1 / (1 + math.exp(-log_odds))
     explained = min(one.share for one in case.odd) > 0.5
     cause = "clone" if probability >= 0.5 else "misread" if explained else "open"
@@ -238,7 +246,8 @@ def _case(passes: Passes, plate: str, makers_before: dict[str, Counter[str]]) ->
     for at in sorted(cover):
         strength = _strength(passes, looks, edges, at)
         single += max(-12.0, min(strength, prices[at].clone - prices[at].misread))
-    weights = {"passes": single, "track": track}
+    # Two passes that are hardly wrong, each by the same clock, make no track.
+    weights = {"passes": single, "track": min(track, max(0.0, single))}
     makes = _second_make(passes.knowledge, looks)
     if makes:
         weights["make"] = makes
@@ -479,15 +488,18 @@ def _strength(passes: Passes, looks: list[Look], edges: list[tuple[int, int]], a
     for edge in edges:
         if at in edge:
             a, b = looks[edge[0]], looks[edge[1]]
-            doubt = _NOISE_S + sum(_CHANGE_DOUBT * _changed(passes, one) for one in (a, b))
+            doubt = _NOISE_S + sum(_doubt(passes, one) for one in (a, b))
             shares.append((b.t - a.t + doubt) / float(passes.least[a.gate, b.gate]))
     return min(12.0, _JUST + _STEEP * max(0.0, 1 - min(shares)))
 
 
-def _changed(passes: Passes, look: Look) -> float:
-    """Seconds by which the clock of the gate differs from what it always is ahead."""
-    off = abs(float(passes.stamped[look.index]) - look.t - float(passes.knowledge.constant[look.gate]))
-    return off if off > _CHANGED_S else 0.0
+def _doubt(passes: Passes, look: Look) -> float:
+    """Seconds by which the time of a pass may be off: more where its clock changed, and while it does."""
+    gate, stamped = np.array([look.gate]), passes.stamped[[look.index]]
+    before, after = (float(passes.clocks.at(gate, stamped, which)[0]) for which in (-1, 1))
+    off = abs(float(stamped[0]) - look.t - float(passes.knowledge.constant[look.gate]))
+    changed = _CHANGE_DOUBT * (off if off > _CHANGED_S else 0.0)
+    return float(passes.clocks.doubt[look.gate]) + changed + _CHANGE_DOUBT * abs(after - before)
 
 
 def _strongest(passes: Passes, looks: list[Look], edges: list[tuple[int, int]]) -> tuple[int, int]:

@@ -18,8 +18,12 @@ import polars as pl
 from kakou.detection.trips import trips_of
 
 STEP_S: Final = 600
-# Trips of so many steps are taken together: a jump is known when most of them came after it.
-STEPS: Final = 3
+# About so many trips of a gate are taken together: a jump is known when most of them came after it.
+TOGETHER: Final = 10
+_LEAST_MEMORY_S, _MOST_MEMORY_S = 900.0, 7200.0
+_FORGOTTEN: Final = 2.5
+# The estimate after a moment is that of so many steps later at least, and at most.
+STEPS, _MOST_STEPS = 3, 18
 FEWEST: Final = 5
 # An offset smaller than this cannot be told from traffic, and does no harm.
 LEAST_OFFSET_S: Final = 20.0
@@ -28,7 +32,7 @@ _WAYS: Final = (-1, 0, 1)
 _ROUNDS: Final = 8
 _FINE_S: Final = 10.0
 # How strongly a clock stays what it was a step ago: as one trip of this doubt says.
-_STAYS_S: Final = 20.0
+_STAYS_S: Final = 60.0
 _SLOW_DOUBT: Final = 0.1
 _SET_BACK_STEPS: Final = 3
 _PASSES: Final = 3
@@ -40,12 +44,14 @@ Ints = npt.NDArray[np.int64]
 class Clocks:
     """Seconds that each gate is ahead, by (which, gate code, step of ``STEP_S`` since ``begin``).
 
+    ``doubt`` is the error of the offset of a gate that is to be expected, in seconds.
     ``which`` is -1, 0 or 1: by the trips before that moment, around it, and after it. Where a clock jumps,
     the three differ.
     """
 
     begin: int
     ahead: Floats
+    doubt: Floats
 
     def at(self, codes: Ints, times: npt.NDArray[np.generic], which: int = 0) -> Floats:
         """Offsets at stamped times; 0 for a gate that is not known."""
@@ -67,12 +73,12 @@ class Clocks:
 
 def no_clocks(gates: int) -> Clocks:
     """Every clock is right."""
-    return Clocks(0, np.zeros((len(_WAYS), max(gates, 1), 1)))
+    return constant_clocks(np.zeros(max(gates, 1)))
 
 
 def constant_clocks(ahead: Floats) -> Clocks:
     """Each clock is off by the same all the time."""
-    return Clocks(0, np.repeat(ahead[None, :, None], len(_WAYS), axis=0))
+    return Clocks(0, np.repeat(ahead[None, :, None], len(_WAYS), axis=0), np.zeros(len(ahead)))
 
 
 def constant_offsets(trips: pl.DataFrame, gates: int) -> Floats:
@@ -157,7 +163,7 @@ def _sum(known: Clocks, changed: Clocks) -> Clocks:
     for which in range(-1, ways - 1):
         first = known.raw(codes, times, which)
         found.append((first + changed.raw(codes, times - first, which)).reshape(gates, len(moments)))
-    return Clocks(begin, np.stack(found))
+    return Clocks(begin, np.stack(found), changed.doubt)
 
 
 def estimate_clocks(
@@ -188,17 +194,33 @@ def estimate_clocks(
     begin = int(t_end[0]) // STEP_S * STEP_S
     steps = int((t_end[-1] - begin) // STEP_S) + 1
     bounds = np.searchsorted(t_end, begin + STEP_S * np.arange(steps + 1))
-    known = np.empty((steps + STEPS, gates))
+    memory, doubt = _pace_of(start, end, scale, gates, steps * STEP_S)
+    kept = np.maximum(memory[start], memory[end])  # a trip tells of its rarer gate for long
+    known = np.empty((steps + _MOST_STEPS, gates))
     now: Floats = constant
     for step in range(steps):
-        part = slice(bounds[max(0, step - STEPS + 1)], bounds[step + 1])
-        now = _together(start[part], end[part], late[part], way[part], scale[part], now)
+        part = np.arange(bounds[max(0, step - _MOST_STEPS + 1)], bounds[step + 1])
+        age = (begin + (step + 1) * STEP_S - t_end[part]) / kept[part]
+        part, weight = part[age < _FORGOTTEN], np.exp(-age[age < _FORGOTTEN])
+        now = _together(start[part], end[part], late[part], way[part], scale[part] / weight, now)
         now = now - float(np.median(now))  # only differences tell; most clocks are right
         known[step] = now
     known[steps:] = now
     known[np.abs(known) < LEAST_OFFSET_S] = 0.0
-    shown = [known[:steps], known[STEPS // 2 : steps + STEPS // 2], known[STEPS:]]
-    return Clocks(begin, np.stack([one.T for one in shown]))
+    later = np.clip(np.ceil(memory / STEP_S).astype(int) + 1, STEPS, _MOST_STEPS)
+    at = np.arange(steps)[:, None]
+    gate = np.arange(gates)[None, :]
+    shown = [known[at, gate], known[at + later // 2, gate], known[at + later, gate]]
+    return Clocks(begin, np.stack([one.T for one in shown]), doubt)
+
+
+def _pace_of(start: Ints, end: Ints, scale: Floats, gates: int, seconds: int) -> tuple[Floats, Floats]:
+    """Seconds over which the trips of each gate are taken together, and how sure its offset is then."""
+    trips = np.bincount(start, minlength=gates) + np.bincount(end, minlength=gates)
+    memory = np.clip(TOGETHER * seconds / np.maximum(trips, 1), _LEAST_MEMORY_S, _MOST_MEMORY_S)
+    scales = np.bincount(start, 1 / scale, gates) + np.bincount(end, 1 / scale, gates)
+    usual = trips / np.maximum(scales, 1e-9)
+    return memory, np.where(trips > 0, usual / np.sqrt(TOGETHER), 0.0)
 
 
 def _together(start: Ints, end: Ints, late: Floats, way: Floats, scale: Floats, before: Floats) -> Floats:

@@ -112,7 +112,8 @@ def _joined(parts: Sequence[_Arrays]) -> _Arrays:
 
 def _clones(rng: np.random.Generator, own: Fleet, days: int, count: int, brand_weight: FloatArray) -> Fleet:
     """Vehicles under plates of others; some look like their owners, some have driven for days."""
-    cloned = rng.choice(own.size, count, replace=False)
+    # The plate of a car that drives much is the one to copy; of one that stands, nothing could be found.
+    cloned = rng.choice(own.size, count, replace=False, p=own.trips / own.trips.sum())
     same = rng.random(count) < rng.uniform(0.3, 0.6)
     other = rng.choice(_BRANDS, count, p=brand_weight)
     long_run = rng.random(count) < 0.3

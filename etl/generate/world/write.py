@@ -22,6 +22,8 @@ _LEAST_PASSES, _LEAST_DAYS, _LEAST_GATES = 1_000, 2, 12
 # this share of the free-flow time.
 _FASTEST = 0.72
 _WINDOW_S = 7200
+# Powers of ten of the share of plates that are cloned: a tenth of a percent to one percent.
+_CLONED = (-3.0, -2.0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def make_world(seed: int, *, passes: int = 150_000, days: int = 7, masked: bool 
         roads = make_roads(rng)
     entries = np.diff(roads.starts).mean()
     honest = max(50, int(passes / (1.9 * entries)))
-    fleet = make_fleet(rng, honest, days, float(10 ** rng.uniform(np.log10(0.0005), -2)))
+    fleet = make_fleet(rng, honest, days, float(10 ** rng.uniform(*_CLONED)))
     passing = drive(rng, roads, fleet, days)
     reads = read_passings(rng, roads, fleet, make_cameras(rng, roads, days, masked), passing)
     reads = reads.with_columns(_written(pl.col("t")).alias("GCSJ"))

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
@@ -48,6 +48,9 @@ _MAKE, _MAKES = 3.0, 6.0
 _CHANGED_S, _DOUBT = 40.0, 0.12
 # Log-odds of a pass that is only just impossible, and how they grow with what is lacking; the noise of a
 # stamp.
+# So many other plates that contradict themselves at a gate within the hour, and what a pass there still
+# weighs.
+_CROWD, _CROWD_S, _CROWDED = 4, 1800.0, 2.0
 _JUST, _STEEP, _NOISE_S, _CHANGE_DOUBT = 1.5, 25.0, 15.0, 0.25
 _CLONE_PASSES: Final = 6.0
 # Of two cars under one plate so many have the same make, whatever the share of the make.
@@ -121,7 +124,7 @@ class Passes:
     Args:
         whole: ``gcxh, kkmc, hphm, hpzl, clppxh, code, t`` by (plate, time, id), on time, each id once.
         least: shortest honest seconds by (from, to) code; NaN where nothing is known.
-        before: plates that the history knows.
+        before: passes a day of the plates that the history knows.
     """
 
     def __init__(
@@ -130,7 +133,7 @@ class Passes:
         knowledge: Knowledge,
         clocks: Clocks,
         least: Floats,
-        before: Iterable[str] = (),
+        before: Mapping[str, float] | None = None,
     ) -> None:
         self.frame = whole
         self.least = least
@@ -147,7 +150,8 @@ class Passes:
             if at == len(plates) or plates[at] != plates[start]:
                 self.rows[plates[start]] = (start, at)
                 start = at
-        self.neighbourhood = Neighbourhood([*self.rows, *before])
+        self.before = before or {}
+        self.neighbourhood = Neighbourhood([*self.rows, *self.before])
 
     def looks(self, plate: str) -> list[Look]:
         """Passes of a plate by time, those that a gate read twice taken once."""
@@ -170,10 +174,38 @@ def judge_cases(passes: Passes, plates: list[str], makers_before: dict[str, Coun
         plates: those that have one.
         makers_before: makers that the history shows for these plates and for their neighbours.
     """
-    found = [_case(passes, plate, makers_before) for plate in sorted(plates)]
+    drafts = [_draft(passes, plate) for plate in sorted(plates)]
+    crowd = Crowd(passes, drafts)
+    found = [_case(passes, draft, crowd, makers_before) for draft in drafts]
     cases = [case for case in found if case is not None]
     prior = _prior(len(passes.rows), [_together(case.weights) for case in cases if case.odd])
     return [_with_prior(case, prior) if case.odd else case for case in cases]
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A plate's passes, and the pairs of them that contradict each other."""
+
+    plate: str
+    looks: list[Look]
+    edges: list[tuple[int, int]]
+
+
+class Crowd:
+    """Which plates have contradictions at which gate and when: several at once are a clock's doing."""
+
+    def __init__(self, passes: Passes, drafts: list[_Draft]) -> None:
+        self._plates: dict[tuple[int, int], set[str]] = {}
+        for draft in drafts:
+            for at in {at for edge in draft.edges for at in edge}:
+                look = draft.looks[at]
+                self._plates.setdefault((look.gate, int(look.t // _CROWD_S)), set()).add(draft.plate)
+
+    def size(self, look: Look, plate: str) -> int:
+        """Other plates with a contradiction at that gate about then."""
+        slot = int(look.t // _CROWD_S)
+        near = (self._plates.get((look.gate, slot + shift), set()) for shift in (-1, 0, 1))
+        return len(set().union(*near) - {plate})
 
 
 def _together(weights: dict[str, float]) -> float:
@@ -225,13 +257,18 @@ def _impossible(passes: Passes, gates: Ints, times: Sequence[float], slack: floa
     return bool(abs(times[1] - times[0]) + slack < passes.least[gates[start], gates[end]])
 
 
-def _case(passes: Passes, plate: str, makers_before: dict[str, Counter[str]]) -> Case | None:
+def _draft(passes: Passes, plate: str) -> _Draft:
     looks = passes.looks(plate)[:_MOST]
     edges = [
         (i, j)
         for i in range(len(looks)) for j in range(i + 1, len(looks))
         if looks[j].t - looks[i].t < _NEAR_S and contradicts(passes, looks[i], looks[j])
     ]  # fmt: skip
+    return _Draft(plate, looks, edges)
+
+
+def _case(passes: Passes, draft: _Draft, crowd: Crowd, makers_before: dict[str, Counter[str]]) -> Case | None:
+    plate, looks, edges = draft.plate, draft.looks, draft.edges
     if not edges:
         return _clock_case(passes, plate)
     profile = _profile(passes, plate, looks, makers_before)
@@ -244,7 +281,7 @@ def _case(passes: Passes, plate: str, makers_before: dict[str, Counter[str]]) ->
         track += _follows(passes, before.look, one.look)
     single = 0.0
     for at in sorted(cover):
-        strength = _strength(passes, looks, edges, at)
+        strength = _strength(passes, draft, crowd, at)
         single += max(-12.0, min(strength, prices[at].clone - prices[at].misread))
     # Two passes that are hardly wrong, each by the same clock, make no track.
     weights = {"passes": single, "track": min(track, max(0.0, single))}
@@ -367,9 +404,11 @@ def _makers_of(passes: Passes, plate: str) -> Counter[str]:
 def _presence(passes: Passes, plate: str, look: Look) -> float:
     """How likely the vehicle of ``plate`` passes that gate in that second, unread, given its other passes."""
     known = passes.knowledge
-    free = known.passes_a_day * known.busy[look.gate] / _DAY_S * 0.3
     low, high = passes.rows.get(plate, (0, 0))
-    if low == high:  # known from before; today it may drive unseen but for this
+    # Its other passes of the trip would have to be unseen, too. What was read once is no plate but a misread.
+    usual = passes.before.get(plate, 0.0) if passes.before else known.passes_a_day
+    free = max(usual, float(high - low - 1)) * known.busy[look.gate] / _DAY_S * 0.3
+    if low == high:
         return float(free)
     t, code = passes.t[low:high], passes.code[low:high]
     if ((code == look.gate) & (np.abs(t - look.t) <= SAME_READ_SECONDS * 2)).any():
@@ -481,16 +520,19 @@ def _greedy(group: set[int], near: dict[int, set[int]], cost: list[float]) -> se
         found.add(max(sorted(degree), key=lambda n: degree[n] / cost[n]))
 
 
-def _strength(passes: Passes, looks: list[Look], edges: list[tuple[int, int]], at: int) -> float:
+def _strength(passes: Passes, draft: _Draft, crowd: Crowd, at: int) -> float:
     """The most that a pass can weigh: little where its trips are only just too fast, as somebody is the
-    fastest, and where a clock that changed leaves doubt."""
-    shares = []
-    for edge in edges:
+    fastest, where a clock that changed leaves doubt, and where many plates contradict themselves at once."""
+    most = 0.0
+    for edge in draft.edges:
         if at in edge:
-            a, b = looks[edge[0]], looks[edge[1]]
+            a, b = (draft.looks[one] for one in edge)
             doubt = _NOISE_S + sum(_doubt(passes, one) for one in (a, b))
-            shares.append((b.t - a.t + doubt) / float(passes.least[a.gate, b.gate]))
-    return min(12.0, _JUST + _STEEP * max(0.0, 1 - min(shares)))
+            share = (b.t - a.t + doubt) / float(passes.least[a.gate, b.gate])
+            weight = _JUST + _STEEP * max(0.0, 1 - share)
+            others = max(crowd.size(one, draft.plate) for one in (a, b))
+            most = max(most, weight if others < _CROWD else min(weight, _CROWDED))
+    return min(12.0, most)
 
 
 def _doubt(passes: Passes, look: Look) -> float:

@@ -34,6 +34,7 @@ _FINE_S: Final = 10.0
 # How strongly a clock stays what it was a step ago: as one trip of this doubt says.
 _STAYS_S: Final = 60.0
 _SLOW_DOUBT: Final = 0.1
+_FURTHEST, _BALANCED = 4, 0.3
 _SET_BACK_STEPS: Final = 3
 _PASSES: Final = 3
 Floats = npt.NDArray[np.float64]
@@ -81,14 +82,16 @@ def constant_clocks(ahead: Floats) -> Clocks:
     return Clocks(0, np.repeat(ahead[None, :, None], len(_WAYS), axis=0), np.zeros(len(ahead)))
 
 
-def constant_offsets(trips: pl.DataFrame, gates: int) -> Floats:
+def constant_offsets(whole: pl.DataFrame, gates: int) -> Floats:
     """Seconds that each gate is ahead of most, as far as that does not change.
 
-    From the ways there and back: one takes as much longer as the other takes shorter.
+    From the ways there and back: one takes as much longer as the other takes shorter. Between two gates that
+    are close a wrong clock leaves trips in one direction only, so gates further on are taken, too.
 
     Args:
-        trips: as ``trips.trips_of`` gives them.
+        whole: ``hphm``, ``code`` (0 or more), ``t``, by (plate, time).
     """
+    trips = pl.concat([trips_of(whole, lag) for lag in range(1, _FURTHEST + 1)])
     gap = (pl.col("t_end") - pl.col("t_start")).cast(pl.Float64)
     pairs = (
         trips.with_columns(gap.alias("gap"))
@@ -98,7 +101,8 @@ def constant_offsets(trips: pl.DataFrame, gates: int) -> Floats:
         .filter(pl.col("n") >= FEWEST)
     )
     both = pairs.join(pairs, left_on=["start", "end"], right_on=["end", "start"], suffix="_back")
-    both = both.filter(pl.col("start") < pl.col("end"))
+    balanced = pl.min_horizontal("n", "n_back") >= _BALANCED * pl.max_horizontal("n", "n_back")
+    both = both.filter(pl.col("start") < pl.col("end"), balanced)
     if both.is_empty():
         return np.zeros(gates)
     a, b = both["start"].to_numpy(), both["end"].to_numpy()

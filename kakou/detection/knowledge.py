@@ -93,7 +93,7 @@ def learn_knowledge(history: pl.DataFrame, gates: list[str]) -> Knowledge:
     # rightly.
     constant = np.zeros(size)
     for _ in range(2):
-        constant = constant + constant_offsets(trips_of(set_right(whole, constant_clocks(constant))), size)
+        constant = constant + constant_offsets(set_right(whole, constant_clocks(constant)), size)
     trips = trips_of(set_right(whole, constant_clocks(constant)))
     usual, spread, count = _pairs(trips, size)
     # What is left over changes with time.

@@ -127,7 +127,7 @@ def _judged(
     first = on_time.unique(["hphm", "gcxh"], keep="first", maintain_order=True)
     whole = whole_passes(first, by=("hphm", "gcxh")).with_columns(codes)
     clocks = _clocks(whole, knowledge)
-    passes = Passes(whole, knowledge, clocks, _least(rules), history["hphm"].unique().to_list())
+    passes = Passes(whole, knowledge, clocks, _least(rules), _often(history))
     wanted = set(plates).union(*(passes.neighbourhood.of(plate) for plate in plates))
     before: dict[str, Counter[str]] = {}
     shown = makers(history.filter(pl.col("hphm").is_in(sorted(wanted))))
@@ -141,6 +141,18 @@ def _clocks(whole: pl.DataFrame, knowledge: Knowledge) -> Clocks:
     """What each clock was ahead over the day: what it always is, and what changed."""
     known = without_repeats(whole.filter(pl.col("code") >= 0))
     return clocks_of(known, knowledge.usual, knowledge.usual * knowledge.spread, knowledge.constant)
+
+
+def _often(history: pl.DataFrame) -> dict[str, float]:
+    """Passes a day of the whole plates of a history that were read more than once."""
+    days = (history["t"] // 86_400).n_unique() if len(history) else 1
+    counts = (
+        history.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
+        .group_by("hphm")
+        .agg(pl.len().alias("n"))
+        .filter(pl.col("n") > 1)
+    )
+    return {plate: n / days for plate, n in counts.iter_rows()}
 
 
 def _least(rules: Rules) -> npt.NDArray[np.float64]:

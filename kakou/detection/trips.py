@@ -27,14 +27,17 @@ def whole_passes(passes: pl.DataFrame, by: tuple[str, ...] = ("gcxh",)) -> pl.Da
     )
 
 
-def trips_of(whole: pl.DataFrame) -> pl.DataFrame:
+def trips_of(whole: pl.DataFrame, lag: int = 1) -> pl.DataFrame:
     """Neighbours in the order of ``whole_passes``, at two gates and at most ``MAX_GAP_SECONDS`` apart.
+
+    Args:
+        lag: 1 for neighbours, 2 for passes with one between them, and so on.
 
     Returns:
         ``start``, ``end`` (gate codes of ``code``), ``t_start``, ``t_end`` (seconds); ``whole`` must have the
         columns ``hphm``, ``code`` (index of its gate) and ``t``.
     """
-    first, second = whole[:-1], whole[1:]
+    first, second = whole[:-lag], whole[lag:]
     frame = pl.DataFrame(
         {
             "same": first["hphm"] == second["hphm"],

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kakou.alert import Alert, AlertPass, Evidence, Verdict, alert_id, case_id
-from kakou.detection.cases import Case, Passes
+from kakou.detection.cases import Case
+from kakou.detection.horizon import Passes
 from kakou.detection.rules import BASIS_HISTORY, Rules
 from kakou.detection.times import text_of
 from kakou.detection.verdicts import severity_of
@@ -72,7 +73,9 @@ def _side(row: dict[str, Any], rules: Rules) -> AlertPass:
 def _evidence(
     case: Case, passes: Passes, rules: Rules, first: AlertPass, second: AlertPass, at: tuple[int, int]
 ) -> list[Evidence]:
-    gap, least = abs(round(case.gap)), round(case.least)
+    right, least = abs(round(case.gap)), round(case.least)
+    stamped = abs(int(passes.stamped[case.second] - passes.stamped[case.first]))
+    gap = stamped if case.cause == "clock" else right
     learned = rules.basis[at] == BASIS_HISTORY
     speed = f"{rules.fallback_kmh:g}"
     zh, en = ("按历史通行", "by the passes of the past") if learned else (
@@ -98,6 +101,11 @@ def _evidence(
                 "clock", 0.0, f"{side.kkmc_name} 当时的时钟约{ahead_zh} {abs(round(offset))} 秒，已扣除。",
                 f"The clock of {side.kkmc} was about {abs(round(offset))} s {ahead_en}; this is taken out.",
             ))  # fmt: skip
+    if case.cause == "clock":
+        found.append(Evidence(
+            "possible_when_right", 0.0, f"时钟校正后相隔 {right} 秒，一辆车可以做到。",
+            f"With the clocks set right they are {right} s apart, which one vehicle can do.",
+        ))  # fmt: skip
     return found + _about_odd(case)
 
 

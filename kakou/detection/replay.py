@@ -17,9 +17,10 @@ import polars as pl
 
 from kakou.alert import Alert
 from kakou.detection.case_alerts import alert_of
-from kakou.detection.cases import Passes, judge_cases
+from kakou.detection.cases import judge_cases
 from kakou.detection.clocks import Clocks, clocks_of
 from kakou.detection.contradictions import Counts, find_contradictions, set_aside
+from kakou.detection.horizon import Passes
 from kakou.detection.knowledge import Knowledge, makers, without_repeats
 from kakou.detection.registry import misplaced
 from kakou.detection.rules import Limits, Rules, build_rules

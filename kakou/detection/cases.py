@@ -111,11 +111,13 @@ def _with_prior(case: Case, prior: float) -> Case:
 
 def _draft(passes: Passes, plate: str) -> Draft:
     looks = passes.looks(plate)[:MOST_LOOKS]
-    edges = [
-        (i, j)
-        for i in range(len(looks)) for j in range(i + 1, len(looks))
-        if looks[j].t - looks[i].t < NEAR_S and contradicts(passes, looks[i], looks[j])
-    ]  # fmt: skip
+    edges = []
+    for i, a in enumerate(looks):
+        for j in range(i + 1, len(looks)):
+            if looks[j].t - a.t >= NEAR_S:
+                break
+            if contradicts(passes, a, looks[j]):
+                edges.append((i, j))
     return Draft(plate, looks, edges)
 
 

@@ -27,7 +27,10 @@ def replay(
     gates: Annotated[Path, typer.Option(help="CSV with KKMC,NAME,XZQHMC,LON,LAT.")],
     out: Annotated[Path, typer.Option(help="Alerts, one JSON object per line.")],
     history: Annotated[
-        Path | None, typer.Option(help="The same, to learn honest traffic from; may hold clones too.")
+        Path | None,
+        typer.Option(
+            help="The same, to learn honest traffic from; may hold clones. Without it the passes teach."
+        ),
     ] = None,
 ) -> None:
     """Find cloned plates in a file: one verdict for each plate that one vehicle cannot have driven.
@@ -53,7 +56,9 @@ def replay(
     read = files.read_passes(passes, settings.origins)
     names = known["kkmc"].unique(maintain_order=True).to_list()
     before = files.read_passes(history, settings.origins).passes if history else read.passes.clear()
-    knowledge = learn_knowledge(before, names) if len(before) else knows_nothing(names)
+    # Without a history the day teaches what it can: medians are not moved by the few that are cloned.
+    teacher = before if history else read.passes
+    knowledge = learn_knowledge(teacher, names) if len(teacher) else knows_nothing(names)
     rules, misplaced = rules_of(known, knowledge, files.limits_of(settings), settings.fallback_kmh)
 
     console = Console(stderr=True)

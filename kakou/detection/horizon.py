@@ -19,8 +19,8 @@ from kakou.detection.trips import SAME_READ_SECONDS
 NEAR_S: Final = 7200
 # A clock that has changed by more than this is known to a part of the change.
 CHANGED_S, _DOUBT = 40.0, 0.12
-# More passes than this no vehicle has in a day; the rest is not looked at.
-MOST_LOOKS: Final = 64
+# A plate with more passes is no vehicle but a reading error that repeats; the rest is not looked at.
+MOST_LOOKS: Final = 1_000
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 

@@ -14,6 +14,7 @@ from kakou.detection.clocks import Clocks
 from kakou.detection.knowledge import Knowledge
 from kakou.detection.misreads import Neighbourhood
 from kakou.detection.trips import SAME_READ_SECONDS
+from kakou.detection.verdicts import brand_of
 
 # Passes further apart than this tell nothing of each other.
 NEAR_S: Final = 7200
@@ -59,7 +60,7 @@ class Passes:
         self.code = whole["code"].to_numpy()
         self.stamped = whole["t"].to_numpy()
         self.t = self.stamped - clocks.at(self.code, self.stamped)
-        self.makers = [maker_of(text) for text in whole["clppxh"].to_list()]
+        self.makers = [brand_of(text or "") for text in whole["clppxh"].to_list()]
         plates = whole["hphm"].to_list()
         self.rows: dict[str, tuple[int, int]] = {}
         start = 0
@@ -106,8 +107,3 @@ def impossible(passes: Passes, gates: Ints, times: Sequence[float], slack: float
     """True if nobody is at both gates at these times."""
     start, end = (0, 1) if times[0] <= times[1] else (1, 0)
     return bool(abs(times[1] - times[0]) + slack < passes.least[gates[start], gates[end]])
-
-
-def maker_of(text: str | None) -> str | None:
-    maker = (text or "").strip().partition("牌")[0].strip()
-    return None if maker in ("", "-") else maker

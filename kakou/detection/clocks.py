@@ -170,19 +170,15 @@ def _sum(known: Clocks, changed: Clocks) -> Clocks:
     return Clocks(begin, np.stack(found), changed.doubt)
 
 
-def estimate_clocks(
-    trips: pl.DataFrame, usual: Floats, spread: Floats, constant: Floats | None = None
-) -> Clocks:
+def estimate_clocks(trips: pl.DataFrame, usual: Floats, spread: Floats) -> Clocks:
     """Estimates the offsets over time, each step from the trips that ended in it and shortly before.
 
     Args:
         trips: as ``trips.trips_of`` gives them.
         usual: median seconds by (from, to) between right clocks, NaN where it is not known.
         spread: scale of the seconds around it, NaN likewise.
-        constant: what each gate is ahead before the first trip.
     """
     gates = len(usual)
-    constant = np.zeros(gates) if constant is None else constant
     start, end = trips["start"].to_numpy(), trips["end"].to_numpy()
     t_end = trips["t_end"].to_numpy()
     way = usual[start, end]
@@ -191,7 +187,7 @@ def estimate_clocks(
     # Far off says nothing about a clock: a rest, another trip, another vehicle.
     good = np.isfinite(late) & (np.abs(late) < _UNUSUAL_S) & (scale < 600)
     if not good.any():
-        return constant_clocks(constant)
+        return no_clocks(gates)
     order = np.flatnonzero(good)[np.argsort(t_end[good], kind="stable")]
     start, end, late, way, t_end = start[order], end[order], late[order], way[order], t_end[order]
     scale = scale[order] + 5.0
@@ -201,7 +197,7 @@ def estimate_clocks(
     memory, doubt = _pace_of(start, end, scale, gates, steps * STEP_S)
     kept = np.maximum(memory[start], memory[end])  # a trip tells of its rarer gate for long
     known = np.empty((steps + _MOST_STEPS, gates))
-    now: Floats = constant
+    now: Floats = np.zeros(gates)
     for step in range(steps):
         part = np.arange(bounds[max(0, step - _MOST_STEPS + 1)], bounds[step + 1])
         age = (begin + (step + 1) * STEP_S - t_end[part]) / kept[part]

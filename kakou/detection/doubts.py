@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from kakou.detection.horizon import CHANGED_S, Look, Passes
+from kakou.detection.horizon import Look, Passes
 
 # So many other plates that contradict themselves at a gate within the hour, and what a pass there still
 # weighs.
@@ -64,6 +64,6 @@ def _doubt(passes: Passes, look: Look) -> float:
     """Seconds by which the time of a pass may be off: more where its clock changed, and while it does."""
     gate, stamped = np.array([look.gate]), passes.stamped[[look.index]]
     before, after = (float(passes.clocks.at(gate, stamped, which)[0]) for which in (-1, 1))
-    off = abs(float(stamped[0]) - look.t - float(passes.knowledge.constant[look.gate]))
-    changed = _CHANGE_DOUBT * (off if off > CHANGED_S else 0.0)
-    return float(passes.clocks.doubt[look.gate]) + changed + _CHANGE_DOUBT * abs(after - before)
+    return float(passes.clocks.doubt[look.gate]) + _CHANGE_DOUBT * (
+        passes.changed(look) + abs(after - before)
+    )

@@ -94,8 +94,7 @@ def learn_knowledge(history: pl.DataFrame, gates: list[str]) -> Knowledge:
     constant = np.zeros(size)
     for _ in range(2):
         constant = constant + constant_offsets(set_right(whole, constant_clocks(constant)), size)
-    trips = trips_of(set_right(whole, constant_clocks(constant)))
-    usual, spread, count = _pairs(trips, size)
+    usual, spread, _ = _pairs(trips_of(set_right(whole, constant_clocks(constant))), size)
     # What is left over changes with time.
     clocks = clocks_of(whole, usual, usual * spread, constant)
     right = set_right(whole, clocks)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +168,8 @@ def test_night_before_the_first_batch_is_skipped_and_not_red(airflow: dict[str, 
 
 @pytest.fixture
 def old_day(stack: Settings) -> Iterator[str]:
-    """A day with one pass, and a roll-up that is older than any is kept."""
-    day = "2024-01-15"
+    """A day with one pass, older than passes are kept and younger than roll-ups are; and an older roll-up."""
+    day = str(date.today() - timedelta(days=(stack.keep_days + stack.keep_flow_days) // 2))
     with connect(stack, "dn1", "root", autocommit=True) as server, server.cursor() as cursor:
         cursor.execute(
             "INSERT INTO traffic_data VALUES "

@@ -1,4 +1,4 @@
-"""Query ``detection``: the pure detector, hosted by Spark, one Arrow blob of state per bucket of plates."""
+"""Query ``detection``: the pure detector, hosted by Spark, its state per bucket of plates in pieces."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import Final
 import structlog
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.streaming.state import GroupStateTimeout
 
 from kakou import redis_keys
 from kakou.detection.contradictions import Counts
 from kakou.detection.times import now_stamp, utc_now
 from kakou.settings import Settings
-from spark_jobs.bucket import OUTPUT, STATE, Bucket
+from spark_jobs.bucket import OUTPUT, Buckets
 from spark_jobs.parse import local_seconds_of, seconds_of, with_fields
 from spark_jobs.sinks.alert_relay import AlertRelay
 from spark_jobs.sinks.alerts import AlertTable
@@ -51,13 +50,7 @@ def detected(records: DataFrame, settings: Settings) -> DataFrame:
     return (
         passes(records, settings.detection_buckets)
         .groupBy("bucket")
-        .applyInPandasWithState(
-            Bucket(settings),
-            outputStructType=OUTPUT,
-            stateStructType=STATE,
-            outputMode="append",
-            timeoutConf=GroupStateTimeout.NoTimeout,
-        )
+        .transformWithStateInPandas(Buckets(settings), OUTPUT, outputMode="Append", timeMode="None")
     )
 
 

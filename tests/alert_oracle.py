@@ -13,7 +13,7 @@ from kakou.alert import Alert
 from kakou.connections import connect, node_names, redis_client
 from kakou.detection.contradictions import find_contradictions
 from kakou.detection.files import load_rules
-from kakou.detection.state import BATCH_SCHEMA, empty_state
+from kakou.detection.state import BATCH_SCHEMA, State
 from kakou.detection.verdicts import judge
 from kakou.settings import Settings
 
@@ -38,7 +38,7 @@ def oracle(settings: Settings, passes: pl.DataFrame) -> list[Alert]:
     batch = passes.sort("t", "gcxh").with_columns(pl.lit(None, dtype=pl.Int64).alias("arrival"))
     table = batch.select(BATCH_SCHEMA.names).to_arrow(compat_level=pl.CompatLevel.oldest())
     rules = load_rules(settings)
-    found = find_contradictions(empty_state(), table.cast(BATCH_SCHEMA), rules)[1]
+    found = find_contradictions(State(), table.cast(BATCH_SCHEMA), rules)[1]
     return judge(found, rules, "2024-01-01T00:00:00.000+08:00")
 
 

@@ -18,12 +18,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from kakou.detection.rules import Rules
-from kakou.detection.state import STATE_SCHEMA, grow, newest_of, plate_keys, with_newest
+from kakou.detection.state import STATE_SCHEMA, State, plate_keys
 from kakou.plates import WHOLE_PLATE_PATTERN
 
 # A plate with more passes than this inside the window is no vehicle but a reading error that repeats (a
@@ -85,13 +84,13 @@ class Counts:
         return Counts(**{name: mine[name] + theirs[name] for name in mine})
 
 
-def find_contradictions(state: pa.Table, batch: pa.Table, rules: Rules) -> tuple[pa.Table, pa.Table, Counts]:
+def find_contradictions(state: State, batch: pa.Table, rules: Rules) -> tuple[State, pa.Table, Counts]:
     """Takes one batch of passes into the state and returns the contradictions that it completes.
 
     Called by the runtime once per bucket and batch, with the state that the last call returned.
 
     Args:
-        state: ``state.STATE_SCHEMA``, as ``empty_state`` or an earlier call made it.
+        state: that of an earlier call; at first ``State()``.
         batch: ``state.BATCH_SCHEMA`` in order of arrival; times are whole seconds of local time.
         rules: window, lateness and travel times.
 
@@ -101,10 +100,10 @@ def find_contradictions(state: pa.Table, batch: pa.Table, rules: Rules) -> tuple
     """
     arrived = pl.DataFrame(pl.from_arrow(batch))
     decidable = arrived.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
-    on_time, newest, future, late = set_aside(decidable, newest_of(state), rules)
+    on_time, newest, future, late = set_aside(decidable, state.newest, rules)
 
     keys = plate_keys(on_time["hphm"])
-    known = _known_plates(state, keys)
+    known = pl.DataFrame(pl.from_arrow(state.under(keys))).cast(_KNOWN)
     fresh = on_time.with_columns(pl.Series("key", keys)).unique(
         ["hphm", "gcxh"], keep="first", maintain_order=True
     )
@@ -123,19 +122,8 @@ def find_contradictions(state: pa.Table, batch: pa.Table, rules: Rules) -> tuple
         crowded=crowded,
         contradictions=len(found),
     )
-    grown = grow(state, _arrow(fresh.select(STATE_SCHEMA.names)), newest - rules.limits.retention)
-    return with_newest(grown, newest), _arrow(found), counts
-
-
-def _known_plates(state: pa.Table, keys: npt.NDArray[np.uint64]) -> pl.DataFrame:
-    """Passes of the state under plates of the batch. The rest of a large state is looked at by number
-    only."""
-    if not len(state) or not len(keys):
-        return pl.DataFrame(schema=_KNOWN)
-    wanted, held = np.unique(keys), state["key"].to_numpy()
-    at = np.searchsorted(wanted, held)
-    hit = wanted[np.minimum(at, len(wanted) - 1)] == held
-    return pl.DataFrame(pl.from_arrow(state.filter(pa.array(hit)))).cast(_KNOWN)
+    added = _arrow(fresh.select(STATE_SCHEMA.names))
+    return state.grown(added, newest, newest - rules.limits.retention), _arrow(found), counts
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:

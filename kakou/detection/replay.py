@@ -24,7 +24,7 @@ from kakou.detection.horizon import Passes
 from kakou.detection.knowledge import Knowledge, makers, without_repeats
 from kakou.detection.registry import misplaced
 from kakou.detection.rules import Limits, Rules, build_rules
-from kakou.detection.state import BATCH_SCHEMA, NO_TIME, empty_state
+from kakou.detection.state import BATCH_SCHEMA, NO_TIME, State
 from kakou.detection.times import stamp_of
 from kakou.detection.travel import BASIS_LEARNED, TRAVEL_SCHEMA
 from kakou.detection.trips import whole_passes
@@ -99,7 +99,7 @@ def replay(
     """
     arrival = presumed_arrival(passes["t"].to_numpy(), rules.limits.future)
     timed = passes.with_columns(pl.Series("arrival", arrival, nan_to_null=True).cast(pl.Int64))
-    state, counts, plates = empty_state(), Counts(), set[str]()
+    state, counts, plates = State(), Counts(), set[str]()
     for start in range(0, len(timed), CHUNK):
         chunk = timed.slice(start, CHUNK).select(BATCH_SCHEMA.names)
         batch = chunk.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(BATCH_SCHEMA)

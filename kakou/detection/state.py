@@ -1,11 +1,19 @@
-"""What the detector remembers of one bucket of plates: one Arrow table, and its bytes.
+"""What the detector remembers of one bucket of plates: every pass that a later one may still contradict, and
+the newest time that was seen.
 
-The table holds every pass that a later one may still contradict, with the newest time that was seen in its
-metadata.
+The passes lie in pieces that never change. A batch adds one; eight of a level are put together into one of
+the next, until a piece is large enough to stay; a piece goes once all of it is forgotten. So what a batch
+writes is its own passes a few times over, however much is remembered::
+
+    [large][large] … [large]   [64 batches][64] …   [8 batches][8] …   [batch][batch] …
+    └ forgotten from here                                                          └ newest
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -17,10 +25,11 @@ import pyarrow.compute as pc
 
 from kakou.errors import StateFormatError
 
-STATE_FORMAT: Final = 2
+STATE_FORMAT: Final = 3
 # Below this no time was seen; far from any date, and far from the edge of 64 bits.
 NO_TIME: Final = -(10**15)
 
+_MARK: Final = {b"format": str(STATE_FORMAT).encode()}
 _WORD: Final = pa.dictionary(pa.int32(), pa.string())  # few values, each many times
 STATE_SCHEMA: Final = pa.schema(
     [
@@ -38,20 +47,89 @@ BATCH_SCHEMA: Final = pa.schema(
     [(name, pa.string()) for name in ("gcxh", "kkmc", "hpzl", "hphm", "clppxh")]
     + [("t", pa.int64()), ("arrival", pa.int64())]
 )
-# What is forgotten is cleared away in larger strokes, and what is added is joined in larger strokes.
-_SMALL: Final = 1_000
-_STALE_SHARE: Final = 16
-_PIECES: Final = 16
+# Pieces of a level that become one of the next, and the passes from which on a piece stays as it is.
+FAN: Final = 8
+LARGE: Final = 8_000
+LAST_LEVEL: Final = 99
 
 
-def empty_state() -> pa.Table:
-    """The state of a bucket that has seen nothing."""
-    return with_newest(STATE_SCHEMA.empty_table(), NO_TIME)
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Some passes of a bucket.
+
+    Attributes:
+        passes: ``STATE_SCHEMA`` by ``key``.
+        level: how often they were put together with others; ``LAST_LEVEL`` if they never are again.
+    """
+
+    passes: pa.Table
+    level: int
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """Plate keys, rising."""
+        return np.asarray(self.passes["key"].to_numpy())
+
+    @cached_property
+    def last(self) -> int:
+        """Newest time in it, in seconds of local time."""
+        return int(pc.max(self.passes["t"]).as_py())
 
 
-def with_newest(table: pa.Table, newest: int) -> pa.Table:
-    """The same passes, with ``newest`` as the newest time seen."""
-    return table.replace_schema_metadata({b"format": str(STATE_FORMAT), b"newest": str(newest)})
+@dataclass(frozen=True)
+class State:
+    """All that is remembered of a bucket.
+
+    Attributes:
+        newest: newest time seen, in seconds of local time; ``NO_TIME`` if none.
+        pieces: in no order that matters; every pass is in one of them.
+    """
+
+    newest: int = NO_TIME
+    pieces: tuple[Piece, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return sum(len(piece.passes) for piece in self.pieces)
+
+    def under(self, keys: npt.NDArray[np.uint64]) -> pa.Table:
+        """The passes under some plate keys."""
+        wanted = np.unique(keys)
+        found = [taken for piece in self.pieces if len(taken := _under(piece, wanted))]
+        return pa.concat_tables(found) if found else STATE_SCHEMA.empty_table()
+
+    def grown(self, fresh: pa.Table, newest: int, horizon: int) -> State:
+        """The state with more passes, without what is older than ``horizon``.
+
+        A pass that is kept a little longer changes no result: nothing on time is within the window of it.
+        """
+        pieces = [piece for piece in self.pieces if piece.last >= horizon]
+        young = _piece([fresh.cast(STATE_SCHEMA)], 0, horizon)
+        if young:
+            pieces.append(young)
+        level = 0
+        while len(group := [piece for piece in pieces if piece.level == level]) >= FAN:
+            joined = _piece([piece.passes for piece in group], level + 1, horizon)
+            pieces = [piece for piece in pieces if piece.level != level] + ([joined] if joined else [])
+            level += 1
+        return State(newest, tuple(pieces))
+
+
+def _under(piece: Piece, wanted: npt.NDArray[np.uint64]) -> pa.Table:
+    low, high = (np.searchsorted(piece.keys, wanted, side) for side in ("left", "right"))
+    hit = np.flatnonzero(high > low)
+    if not len(hit):
+        return STATE_SCHEMA.empty_table()
+    rows = np.concatenate([np.arange(low[at], high[at]) for at in hit])
+    return piece.passes.take(pa.array(rows))
+
+
+def _piece(tables: Iterable[pa.Table], level: int, horizon: int) -> Piece | None:
+    joined = pa.concat_tables(tables)
+    joined = joined.filter(pc.greater_equal(joined["t"], horizon))
+    if not len(joined):
+        return None
+    whole = joined.unify_dictionaries().sort_by("key").combine_chunks()
+    return Piece(whole.replace_schema_metadata(_MARK), LAST_LEVEL if len(whole) >= LARGE else level)
 
 
 def plate_keys(plates: pl.Series) -> npt.NDArray[np.uint64]:
@@ -63,38 +141,16 @@ def plate_keys(plates: pl.Series) -> npt.NDArray[np.uint64]:
     return pd.util.hash_array(plates.to_numpy().astype(object), categorize=False)
 
 
-def grow(state: pa.Table, fresh: pa.Table, horizon: int) -> pa.Table:
-    """Adds passes, and forgets those older than ``horizon`` when there are enough of them to be worth the
-    copy.
-
-    A pass that is kept a little longer changes no result: nothing on time is within the window of it.
-    """
-    kept = state
-    if len(state):
-        stale = state["t"].to_numpy() < horizon
-        many = int(stale.sum())
-        if many and (len(state) < _SMALL or many * _STALE_SHARE > len(state)):
-            kept = state.filter(pa.array(~stale))
-    young = fresh.cast(STATE_SCHEMA).filter(pc.greater_equal(fresh["t"], horizon))
-    grown = pa.concat_tables([kept.replace_schema_metadata(None), young]).unify_dictionaries()
-    return grown.combine_chunks() if grown["t"].num_chunks > _PIECES else grown
-
-
-def newest_of(state: pa.Table) -> int:
-    """Newest time seen, in seconds of local time; ``NO_TIME`` if none."""
-    return int((state.schema.metadata or {}).get(b"newest", NO_TIME))
-
-
-def to_bytes(state: pa.Table) -> bytes:
-    """The state as one Arrow IPC stream. Not compressed: the store that keeps it does that, and once."""
+def to_bytes(passes: pa.Table) -> bytes:
+    """Passes as one Arrow IPC stream. Not compressed: the store that keeps it does that, and once."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, state.schema) as writer:
-        writer.write_table(state)
+    with pa.ipc.new_stream(sink, passes.schema) as writer:
+        writer.write_table(passes)
     return bytes(sink.getvalue())
 
 
 def from_bytes(blob: bytes) -> pa.Table:
-    """Reads what ``to_bytes`` wrote.
+    """Reads the passes that ``to_bytes`` wrote.
 
     Raises:
         StateFormatError: written by a version with another format.
@@ -103,12 +159,16 @@ def from_bytes(blob: bytes) -> pa.Table:
         table = pa.ipc.open_stream(blob).read_all()
     except pa.ArrowInvalid as error:
         raise StateFormatError(f"The detection state cannot be read ({error}). {_MEND}") from error
-    found = int((table.schema.metadata or {}).get(b"format", 0))
+    demand_format(int((table.schema.metadata or {}).get(b"format", 0)))
+    return table
+
+
+def demand_format(found: int) -> None:
+    """Raises ``StateFormatError`` where a state was written in another format."""
     if found != STATE_FORMAT:
         raise StateFormatError(
             f"The detection state has format {found}, this version reads {STATE_FORMAT}. {_MEND}"
         )
-    return table
 
 
 _MEND: Final = (

@@ -42,13 +42,16 @@ class Costs(threading.Thread):
     after its last sample is lost, less than a second of it.
 
     Attributes:
-        memory: of each sample the moment (monotonic) and the resident MiB by role.
+        memory: of each sample the moment (monotonic) and the anonymous resident MiB by role. Files that a
+            process has mapped, as Kafka does its logs, are the system's cache: it takes them back at need.
+        mapped: the same samples, MiB of mapped files that are resident.
     """
 
     def __init__(self, roles: Roles) -> None:
         super().__init__(name="costs", daemon=True)
         self._roles = roles
         self.memory: list[tuple[float, dict[str, float]]] = []
+        self.mapped: list[tuple[float, dict[str, float]]] = []
         self._lock, self._halt = threading.Lock(), threading.Event()
         self._seen: dict[tuple[int, float], _Seen] = {}
         self.begin()
@@ -87,21 +90,24 @@ class Costs(threading.Thread):
         return Spent(wall, {role: round(seconds, 2) for role, seconds in cpu.items()}, round(others, 2), own)
 
     def _sample(self, new: bool = False) -> None:
-        resident: dict[str, float] = {}
+        own: dict[str, float] = {}
+        files: dict[str, float] = {}
         roles = self._roles()
         with self._lock:
             for pid, role in roles.items():
                 try:
                     process = psutil.Process(pid)
-                    times, rss, born = process.cpu_times(), process.memory_info().rss, process.create_time()
+                    times, memory, born = process.cpu_times(), process.memory_info(), process.create_time()
                 except psutil.Error:
                     continue
                 cpu = times.user + times.system
                 # A process that is first seen in the middle was started in this window.
                 seen = self._seen.setdefault((pid, born), _Seen(role, cpu if new else 0.0, cpu))
                 seen.last, seen.role = cpu, role
-                resident[role] = resident.get(role, 0.0) + rss / MIB
-        self.memory.append((time.monotonic(), resident))
+                own[role] = own.get(role, 0.0) + (memory.rss - memory.shared) / MIB
+                files[role] = files.get(role, 0.0) + memory.shared / MIB
+        self.memory.append((time.monotonic(), own))
+        self.mapped.append((time.monotonic(), files))
 
 
 def machine_seconds() -> float:

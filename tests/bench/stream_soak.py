@@ -1,5 +1,7 @@
 """Half an hour at a steady rate: is memory flat, and is the time of a batch?
 
+Memory is what a process has for itself. The resident part of the files that it maps is shown beside it.
+
 The detector keeps every pass of its window, so a state that still fills up would look like a leak. Pass times
 therefore run so much faster than the clock that the window is full when half of the run is over; what grows
 in the second half then grows for another reason. Flat means: a straight line through the second half rises
@@ -128,15 +130,21 @@ def _watch(job: Job, progress: Progress, costs: Costs, feed: Feed) -> list[dict[
 def _row(
     at: float, since: float, batches: list[Batch], progress: Progress, costs: Costs, feed: Feed
 ) -> dict[str, Any]:
-    samples = [mib for moment, mib in costs.memory if moment >= since]
-    roles = {role for sample in samples for role in sample}
-    mean = {role: sum(one.get(role, 0.0) for one in samples) / max(1, len(samples)) for role in sorted(roles)}
-    row: dict[str, Any] = {"minute": round(at / 60, 2), "mib": mean, "lag": feed.sent - progress.handled()}
+    row: dict[str, Any] = {
+        "minute": round(at / 60, 2), "mib": _mean(costs.memory, since), "mapped": _mean(costs.mapped, since),
+        "lag": feed.sent - progress.handled(),
+    }  # fmt: skip
     row["detection_lag"] = feed.sent - progress.detected()
     for query in QUERIES:
         seconds = [one.seconds for one in batches if one.query == query]
         row[query] = sum(seconds) / len(seconds) if seconds else 0.0
     return row
+
+
+def _mean(samples: Sequence[tuple[float, dict[str, float]]], since: float) -> dict[str, float]:
+    new = [mib for moment, mib in samples if moment >= since]
+    roles = {role for sample in new for role in sample}
+    return {role: sum(one.get(role, 0.0) for one in new) / max(1, len(new)) for role in sorted(roles)}
 
 
 def row_in_words(row: dict[str, Any]) -> str:
@@ -157,12 +165,13 @@ def table(found: dict[str, Any]) -> str:
         "detection, s",
         "lag",
         "detection lag",
+        "mapped files, MiB",
         *(f"{role}, MiB" for role in roles),
     ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in found["rows"]:
         cells = [f"{row['minute']:.0f}", f"{row['ingest']:.2f}", f"{row['detection']:.2f}",
-                 f"{row['lag']:,}", f"{row['detection_lag']:,}",
+                 f"{row['lag']:,}", f"{row['detection_lag']:,}", f"{sum(row['mapped'].values()):,.0f}",
                  *(f"{row['mib'].get(role, 0):,.0f}" for role in roles)]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     rises = ", ".join(f"{what} {share:+.1%}" for what, share in found["growth"].items())

@@ -28,7 +28,7 @@ from stream_writer import Contest, _contest, _demand, _files, _load, _ours
 from kakou.detection.contradictions import find_contradictions
 from kakou.detection.files import read_gates
 from kakou.detection.rules import build_rules
-from kakou.detection.state import BATCH_SCHEMA, empty_state
+from kakou.detection.state import BATCH_SCHEMA, State
 from kakou.detection.travel import TRAVEL_SCHEMA
 from kakou.fields import COLUMNS_12
 from kakou.passage import Passage, parse_passage
@@ -68,7 +68,7 @@ def test_only_what_is_planted_contradicts_itself(tmp_path):
         t=pl.col("gcsj").str.to_datetime().dt.epoch("s"), arrival=pl.lit(None, pl.Int64)
     )
     batch = good.select(BATCH_SCHEMA.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(BATCH_SCHEMA)
-    _, found, counts = find_contradictions(empty_state(), batch, rules)
+    _, found, counts = find_contradictions(State(), batch, rules)
     assert set(zip(found["first_gcxh"].to_pylist(), found["second_gcxh"].to_pylist(), strict=True)) == (
         traffic.clones
     )

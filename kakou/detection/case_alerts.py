@@ -11,7 +11,7 @@ from kakou.detection.horizon import Passes
 from kakou.detection.rules import BASIS_HISTORY, Rules
 from kakou.detection.times import text_of
 from kakou.detection.verdicts import severity_of
-from kakou.fields import MISSING
+from kakou.fields import MISSING, VEHICLE_TYPE_NAMES
 
 RULE_VERSION: Final = "cases-1"
 _VERDICTS: Final[dict[str, Verdict]] = {
@@ -93,6 +93,13 @@ def _evidence(
         found.append(Evidence(
             "brand_differs", 0.0, f"两次识别的车辆品牌不同：{first.clppxh} 与 {second.clppxh}。",
             f"The two passes show different brands: {first.clppxh} and {second.clppxh}.",
+        ))  # fmt: skip
+    types = [passes.types[row] for row in (case.first, case.second)]
+    if types[0] and types[1] and types[0] != types[1]:
+        names = [VEHICLE_TYPE_NAMES.get(one, one) for one in types if one]
+        found.append(Evidence(
+            "type_differs", 0.0, f"两次识别的号牌种类不同：{names[0]} 与 {names[1]}。",
+            f"The two passes show different plate types: {types[0]} and {types[1]}.",
         ))  # fmt: skip
     for side, offset in zip((first, second), case.offsets, strict=True):
         if abs(offset) >= 1:

@@ -20,7 +20,7 @@ passes, so order and repetition change nothing.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
@@ -29,8 +29,16 @@ import numpy as np
 
 from kakou.detection.cover import cover_of
 from kakou.detection.doubts import MOST, Crowd, Draft, strength_of
-from kakou.detection.horizon import MOST_LOOKS, NEAR_S, Look, Passes, contradicts
-from kakou.detection.likelihood import Odd, companions_of, follows, odd_of, profile_of, second_make
+from kakou.detection.horizon import MOST_LOOKS, NEAR_S, Look, Passes, Shown, contradicts
+from kakou.detection.likelihood import (
+    NOTHING,
+    Odd,
+    companions_of,
+    follows,
+    odd_of,
+    profile_of,
+    second_make,
+)
 
 # Share of plates that two cars drive under on a day, before anything is seen, and how many plates that is
 # worth.
@@ -69,17 +77,17 @@ class Case:
     weights: dict[str, float] = field(default_factory=dict)
 
 
-def judge_cases(passes: Passes, plates: list[str], makers_before: dict[str, Counter[str]]) -> list[Case]:
+def judge_cases(passes: Passes, plates: list[str], before: Mapping[str, Shown]) -> list[Case]:
     """One case for each plate with a contradiction.
 
     Args:
         passes: all passes of the horizon.
         plates: those that have one.
-        makers_before: makers that the history shows for these plates and for their neighbours.
+        before: what the history shows of these plates and of their neighbours.
     """
     drafts = [_draft(passes, plate) for plate in sorted(plates)]
     crowd = Crowd(passes, drafts)
-    found = [_case(passes, draft, crowd, makers_before) for draft in drafts]
+    found = [_case(passes, draft, crowd, before) for draft in drafts]
     cases = [case for case in found if case is not None]
     prior = _prior(len(passes.rows), [_together(case.weights) for case in cases if case.odd])
     return [_with_prior(case, prior) if case.odd else case for case in cases]
@@ -121,18 +129,18 @@ def _draft(passes: Passes, plate: str) -> Draft:
     return Draft(plate, looks, edges)
 
 
-def _case(passes: Passes, draft: Draft, crowd: Crowd, makers_before: dict[str, Counter[str]]) -> Case | None:
+def _case(passes: Passes, draft: Draft, crowd: Crowd, before: Mapping[str, Shown]) -> Case | None:
     plate, looks, edges = draft.plate, draft.looks, draft.edges
     if not edges:
         return _clock_case(passes, plate)
-    profile = profile_of(passes, plate, looks, makers_before)
-    prices = [odd_of(passes, plate, look, profile, makers_before) for look in looks]
+    profile = profile_of(looks, before.get(plate, NOTHING))
+    prices = [odd_of(passes, plate, look, profile, before) for look in looks]
     cover = cover_of(len(looks), edges, [one.clone - one.misread for one in prices])
     companions = companions_of(passes, looks, cover, profile)
     odd = [prices[at] for at in sorted(cover | companions, key=lambda at: looks[at].t)]
     track = 0.0
-    for before, one in pairwise(odd):
-        track += follows(passes, before.look, one.look)
+    for one, then in pairwise(odd):
+        track += follows(passes, one.look, then.look)
     single = 0.0
     for at in sorted(cover):
         strength = strength_of(passes, draft, crowd, at)

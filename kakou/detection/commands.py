@@ -32,6 +32,10 @@ def replay(
             help="The same, to learn honest traffic from; may hold clones. Without it the passes teach."
         ),
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(help="Folder for one page of evidence (HTML) of each cloned plate."),
+    ] = None,
 ) -> None:
     """Find cloned plates in a file: one verdict for each plate that one vehicle cannot have driven.
 
@@ -43,10 +47,12 @@ def replay(
 
       kakou detect replay --passes day.csv --gates kkmc_dimension.csv --out alerts.jsonl
 
-      kakou detect replay --passes day.csv --gates gates.csv --history month.csv --out alerts.jsonl
+      kakou detect replay --passes day.csv --gates gates.csv --history month.csv --out alerts.jsonl \
+        --evidence evidence/
     """
     # Imported here so that `kakou --help` does not wait for polars.
     from kakou.detection import files
+    from kakou.detection.evidence_files import write_evidence
     from kakou.detection.knowledge import knows_nothing, learn_knowledge
     from kakou.detection.replay import replay as run
     from kakou.detection.replay import rules_of
@@ -71,6 +77,9 @@ def replay(
     total = done.counts
     alerts = sorted(done.alerts, key=lambda one: (one.detected_at, one.alert_id))
     files.write_alerts(out, alerts)
+    if evidence:
+        called = [(one, done.tracks[one.alert_id]) for one in alerts if one.verdict == "cloned_plate"]
+        write_evidence(evidence, called, known)
     verdicts = Counter(one.verdict for one in alerts)
     console.print(
         f"{out}: " + (", ".join(f"{n} {name}" for name, n in sorted(verdicts.items())) or "no alert")

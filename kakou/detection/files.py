@@ -1,4 +1,6 @@
-"""The detector's files: gates, travel times and passes in, alerts out. The only I/O of this package."""
+"""The detector's files: gates, travel times and passes in, alerts out. With ``evidence_files`` the only I/O
+of this package.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,7 @@ from kakou.detection.knowledge import Knowledge
 from kakou.detection.misreads import Neighbourhood
 from kakou.detection.trips import SAME_READ_SECONDS
 from kakou.detection.verdicts import brand_of
+from kakou.fields import MISSING
 
 # Passes further apart than this tell nothing of each other.
 NEAR_S: Final = 7200
@@ -34,6 +36,25 @@ class Look:
     gate: int
     t: float
     maker: str | None
+    type: str | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What reads of a plate show of its vehicle: makers and plate types, with counts."""
+
+    makes: Counter[str]
+    types: Counter[str]
+
+    def __add__(self, other: Shown) -> Shown:
+        return Shown(self.makes + other.makes, self.types + other.types)
+
+    def without(self, look: Look) -> Shown:
+        """The same without one read."""
+        return Shown(
+            self.makes - Counter([look.maker] if look.maker else []),
+            self.types - Counter([look.type] if look.type else []),
+        )
 
 
 class Passes:
@@ -61,6 +82,7 @@ class Passes:
         self.stamped = whole["t"].to_numpy()
         self.t = self.stamped - clocks.at(self.code, self.stamped)
         self.makers = [brand_of(text or "") for text in whole["clppxh"].to_list()]
+        self.types = [None if text in (None, "", MISSING) else text for text in whole["hpzl"].to_list()]
         plates = whole["hphm"].to_list()
         self.rows: dict[str, tuple[int, int]] = {}
         start = 0
@@ -80,8 +102,15 @@ class Passes:
             gate, t = int(self.code[row]), float(self.t[row])
             if gate < 0 or any(one.gate == gate and t - one.t <= SAME_READ_SECONDS for one in found[-3:]):
                 continue
-            found.append(Look(row, gate, t, self.makers[row]))
+            found.append(Look(row, gate, t, self.makers[row], self.types[row]))
         return found
+
+    def shown(self, plate: str) -> Shown:
+        """What the passes of a plate show."""
+        low, high = self.rows.get(plate, (0, 0))
+        return Shown(
+            Counter(filter(None, self.makers[low:high])), Counter(filter(None, self.types[low:high]))
+        )
 
     def changed(self, look: Look) -> float:
         """Seconds by which the clock differed from what it always is ahead; 0 where it hardly did."""

@@ -6,6 +6,7 @@ figure is a median or a count that a few wrong passes cannot move.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,16 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kakou.detection.clocks import (
-    Clocks,
-    clocks_of,
-    constant_clocks,
-    constant_offsets,
-    no_clocks,
-    set_right,
-)
+from kakou.detection.clocks import clocks_of, constant_clocks, constant_offsets, set_right
 from kakou.detection.misreads import Confusion, learn_confusion, no_confusion
 from kakou.detection.trips import SAME_READ_SECONDS, trips_of, whole_passes
+from kakou.fields import MISSING
 
 FEW: Final = 5
 # Of the logarithm of a travel time. Drivers differ by about a tenth; nobody's spread is smaller than this.
@@ -34,7 +29,40 @@ _SAFE_COMPOSED: Final = 0.6
 _MANY: Final = 100
 _LONG_S: Final = 600
 _WINDOW_S: Final = 7200
+_LEAST_SHARE: Final = 0.002
+# Share of reads that show another value, where a history says nothing.
+_WRONG_MAKE, _WRONG_TYPE = 0.03, 0.01
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """How reads show one feature of a vehicle.
+
+    Attributes:
+        wrong: share of reads that show another value than the plate usually does.
+        share: of each value among all reads.
+    """
+
+    wrong: float
+    share: dict[str, float]
+
+    def density(self, value: str | None, shown: Counter[str]) -> float:
+        """How likely a read shows ``value`` if the vehicle is the one that has ``shown`` those; 1 where
+        nothing was read."""
+        if value is None:
+            return 1.0
+        share = self.common(value)
+        total = sum(shown.values())
+        if not total:
+            return share
+        certain = total / (total + 0.5)
+        own = shown[value] / total
+        return certain * ((1 - self.wrong) * own + self.wrong * share) + (1 - certain) * share
+
+    def common(self, value: str | None) -> float:
+        """Share of a value; 1 where nothing was read."""
+        return 1.0 if value is None else max(self.share.get(value, 0.0), _LEAST_SHARE)
 
 
 @dataclass(frozen=True)
@@ -50,11 +78,9 @@ class Knowledge:
         follows: share of the trips from a gate that lead to another.
         busy: share of all passes that a gate has.
         passes_a_day: passes of a whole plate on a day on which it has any.
-        brand_wrong: share of reads whose brand is not the one that the plate usually shows.
-        brand_share: of each maker among reads.
+        make, type: how reads show the maker and the plate type.
         confusion: how characters are misread.
-        clocks: seconds that each gate was ahead over the history.
-        constant: the same at its end.
+        constant: seconds that each gate was ahead at the end of the history.
     """
 
     gates: tuple[str, ...]
@@ -65,10 +91,9 @@ class Knowledge:
     follows: Floats
     busy: Floats
     passes_a_day: float
-    brand_wrong: float
-    brand_share: dict[str, float]
+    make: Feature
+    type: Feature
     confusion: Confusion
-    clocks: Clocks
     constant: Floats
 
 
@@ -103,12 +128,12 @@ def learn_knowledge(history: pl.DataFrame, gates: list[str]) -> Knowledge:
     per_gate = np.bincount(whole["code"].to_numpy(), minlength=size).astype(float)
     leaving = count.sum(axis=1, keepdims=True)
     plate_days = whole.select("hphm", pl.col("t") // 86_400).n_unique()
-    brands = makers(whole)
+    makes, types = makes_of(whole), types_of(whole)
     known = Knowledge(
         gates=names, trips=count, usual=usual, spread=spread, least=least,
         follows=(count + 0.5 / size) / (leaving + 0.5), busy=(per_gate + 0.5) / (per_gate.sum() + 0.5 * size),
-        passes_a_day=len(whole) / max(1, plate_days), brand_wrong=_brand_wrong(brands),
-        brand_share=_shares(brands), confusion=no_confusion(), clocks=clocks,
+        passes_a_day=len(whole) / max(1, plate_days), make=_feature(makes, _WRONG_MAKE),
+        type=_feature(types, _WRONG_TYPE), confusion=no_confusion(),
         constant=np.median(clocks.ahead[1, :, -12:], axis=1),
     )  # fmt: skip
     return replace(known, confusion=learn_confusion(right, usual, spread)) if len(right) else known
@@ -122,8 +147,8 @@ def knows_nothing(gates: list[str]) -> Knowledge:
         gates=tuple(gates), trips=np.zeros((size, size), np.int64), usual=empty,
         spread=np.full((size, size), USUAL_SPREAD),
         least=empty, follows=np.full((size, size), 1 / max(1, size)), busy=np.full(size, 1 / max(1, size)),
-        passes_a_day=6.0, brand_wrong=0.03, brand_share={}, confusion=no_confusion(),
-        clocks=no_clocks(size), constant=np.zeros(size),
+        passes_a_day=6.0, make=Feature(_WRONG_MAKE, {}), type=Feature(_WRONG_TYPE, {}),
+        confusion=no_confusion(), constant=np.zeros(size),
     )  # fmt: skip
 
 
@@ -137,13 +162,21 @@ def without_repeats(whole: pl.DataFrame) -> pl.DataFrame:
     return whole.filter(~again.fill_null(False))
 
 
-def makers(whole: pl.DataFrame) -> pl.DataFrame:
-    """Known makers by plate, with counts: ``hphm``, ``maker``, ``n``."""
-    maker = pl.col("clppxh").str.split("牌").list.first().str.strip_chars()
+def makes_of(passes: pl.DataFrame) -> pl.DataFrame:
+    """Known makers by plate, with counts: ``hphm``, ``value``, ``n``."""
+    return _counted(passes, pl.col("clppxh").str.split("牌").list.first())
+
+
+def types_of(passes: pl.DataFrame) -> pl.DataFrame:
+    """Known plate types by plate, with counts: ``hphm``, ``value``, ``n``."""
+    return _counted(passes, pl.col("hpzl"))
+
+
+def _counted(passes: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
     return (
-        whole.select("hphm", maker.alias("maker"))
-        .filter(~pl.col("maker").is_in(["", "-"]))
-        .group_by("hphm", "maker")
+        passes.select("hphm", value.str.strip_chars().alias("value"))
+        .filter(~pl.col("value").is_in(["", MISSING]))
+        .group_by("hphm", "value")
         .agg(pl.len().cast(pl.Int64).alias("n"))
     )
 
@@ -198,18 +231,14 @@ def _composed(usual: Floats, spread: Floats, count: npt.NDArray[np.int64]) -> tu
     return filled, least
 
 
-def _brand_wrong(brands: pl.DataFrame) -> float:
-    """Share of reads that show another maker than most reads of the plate; plates with enough reads only."""
-    plates = brands.group_by("hphm").agg(pl.col("n").sum().alias("all"), pl.col("n").max().alias("most"))
+def _feature(counted: pl.DataFrame, usually_wrong: float) -> Feature:
+    """What the reads of a feature tell; how often they are wrong, by plates with enough reads only."""
+    plates = counted.group_by("hphm").agg(pl.col("n").sum().alias("all"), pl.col("n").max().alias("most"))
     often = plates.filter(pl.col("all") >= 8)
     total = int(often["all"].sum() or 0)
-    # A second vehicle or a misread shows another maker, too: taken together they are still few.
-    return (
-        float(np.clip((total - int(often["most"].sum() or 0)) / total, 0.002, 0.3)) if total >= 200 else 0.03
-    )
-
-
-def _shares(brands: pl.DataFrame) -> dict[str, float]:
-    share = brands.group_by("maker").agg(pl.col("n").sum())
-    total = max(1, int(share["n"].sum() or 0))
-    return {maker: n / total for maker, n in share.iter_rows()}
+    # A second vehicle or a misread shows another value, too: taken together they are still few.
+    lone = total - int(often["most"].sum() or 0)
+    wrong = float(np.clip(lone / total, 0.002, 0.3)) if total >= 200 else usually_wrong
+    share = counted.group_by("value").agg(pl.col("n").sum())
+    every = max(1, int(share["n"].sum() or 0))
+    return Feature(wrong, {value: n / every for value, n in share.iter_rows()})

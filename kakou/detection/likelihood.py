@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from kakou.detection.horizon import NEAR_S, Look, Passes, contradicts
-from kakou.detection.knowledge import Knowledge
+from kakou.detection.horizon import NEAR_S, Look, Passes, Shown, contradicts
+from kakou.detection.knowledge import Feature, Knowledge
 from kakou.detection.trips import SAME_READ_SECONDS
 
 _CLONE_PASSES: Final = 6.0
 # Of two cars under one plate so many have the same make, whatever the share of the make.
 _SAME_MAKE: Final = 0.4
+_SAME_TYPE: Final = 0.9
 # Log-odds of a foreign make: of one more read, and of all of them, as a camera may err about one car again.
 _MAKE, _MAKES = 3.0, 6.0
 _DAY_S: Final = 86_400.0
 # Some rest on the way: so many, and so long at most.
 _TAIL, _TAIL_S = 0.15, 3000.0
+NOTHING: Final = Shown(Counter(), Counter())
 _ENDS: Final = 0.3  # of all vehicles at a gate, so many were not seen before, or will not be seen after
 
 
@@ -39,16 +42,16 @@ class Odd:
     share: float
 
 
-def profile_of(
-    passes: Passes, plate: str, looks: list[Look], before: dict[str, Counter[str]]
-) -> Counter[str]:
-    """Makers that the plate shows, history and horizon together."""
-    return before.get(plate, Counter()) + Counter(one.maker for one in looks if one.maker)
+def profile_of(looks: list[Look], before: Shown) -> Shown:
+    """What the plate shows, history and horizon together."""
+    makes, types = Counter(one.maker for one in looks if one.maker), Counter(o.type for o in looks if o.type)
+    return before + Shown(makes, types)
 
 
-def companions_of(passes: Passes, looks: list[Look], cover: set[int], profile: Counter[str]) -> set[int]:
+def companions_of(passes: Passes, looks: list[Look], cover: set[int], profile: Shown) -> set[int]:
     """Passes that contradict nothing but show the make of the odd ones, which is foreign to the owner."""
-    own = max(sorted(profile), key=lambda maker: profile[maker], default=None)
+    makes = profile.makes
+    own = max(sorted(makes), key=lambda maker: makes[maker], default=None)
     foreign = {looks[at].maker for at in cover} - {own, None}
     return {
         at for at, look in enumerate(looks)
@@ -68,53 +71,42 @@ def second_make(knowledge: Knowledge, looks: list[Look]) -> float:
 
 def _foreign(knowledge: Knowledge, maker: str) -> float:
     """Log-odds of one more read of a foreign make, if a second car has it, against a camera's mistake."""
-    mistake = knowledge.brand_wrong * max(knowledge.brand_share.get(maker, 0.0), 0.01) * 2
+    mistake = knowledge.make.wrong * max(knowledge.make.common(maker), 0.01) * 2
     return min(_MAKE, math.log(0.3 / mistake))
 
 
-def _maker_density(knowledge: Knowledge, maker: str | None, profile: Counter[str]) -> float:
-    """How likely a read shows ``maker`` if the vehicle is the one of ``profile``; 1 where none was read."""
-    if maker is None:
-        return 1.0
-    share = max(knowledge.brand_share.get(maker, 0.0), 0.002)
-    total = sum(profile.values())
-    if not total:
-        return share
-    own = profile[maker] / total
-    certain = total / (total + 0.5)
-    wrong = knowledge.brand_wrong
-    return certain * ((1 - wrong) * own + wrong * share) + (1 - certain) * share
+def odd_of(passes: Passes, plate: str, look: Look, profile: Shown, before: Mapping[str, Shown]) -> Odd:
+    """Densities of one pass, if it is somebody else's.
 
-
-def odd_of(
-    passes: Passes, plate: str, look: Look, profile: Counter[str], before: dict[str, Counter[str]]
-) -> Odd:
-    """Densities of one pass, if it is somebody else's."""
+    Args:
+        profile: what the plate shows, with this pass.
+        before: what the history shows of the plate's neighbours.
+    """
     known = passes.knowledge
     base = known.busy[look.gate] / _DAY_S
-    share = max(known.brand_share.get(look.maker or "", 0.0), 0.002)
-    others = profile.copy()
-    if look.maker:
-        others[look.maker] -= 1  # itself says nothing about the owner
-    same = _maker_density(known, look.maker, +others)
-    clone = _CLONE_PASSES * base * (_SAME_MAKE * same + (1 - _SAME_MAKE) * (share if look.maker else 1.0))
+    anyone = known.make.common(look.maker) * known.type.common(look.type)
+    owner = profile.without(look)  # itself says nothing about the owner
+    clone = _CLONE_PASSES * base
+    clone *= _either(_SAME_MAKE, known.make, look.maker, owner.makes)
+    # The plate that is copied says what it is: a bus is no car.
+    clone *= _either(_SAME_TYPE, known.type, look.type, owner.types)
     # From a plate that nobody saw in the horizon.
-    total = background = known.confusion.misread * 0.02 * base * (share if look.maker else 1.0)
+    total = background = known.confusion.misread * 0.02 * base * anyone
     best, neighbour = background, None
     for other in passes.neighbourhood.of(plate):
         rate = known.confusion.of(other, plate)
         density = rate * _presence(passes, other, look)
-        makers = before.get(other, Counter()) + _makers_of(passes, other)
-        density *= _maker_density(known, look.maker, makers)
+        shown = before.get(other, NOTHING) + passes.shown(other)
+        density *= known.make.density(look.maker, shown.makes) * known.type.density(look.type, shown.types)
         total += density
         if density > best:
             best, neighbour = density, other
     return Odd(look, math.log(clone), math.log(total), neighbour, best / total if neighbour else 0.0)
 
 
-def _makers_of(passes: Passes, plate: str) -> Counter[str]:
-    low, high = passes.rows.get(plate, (0, 0))
-    return Counter(maker for maker in passes.makers[low:high] if maker)
+def _either(same: float, feature: Feature, value: str | None, owner: Counter[str]) -> float:
+    """How likely a second vehicle shows ``value``, that has the owner's with probability ``same``."""
+    return same * feature.density(value, owner) + (1 - same) * feature.common(value)
 
 
 def _presence(passes: Passes, plate: str, look: Look) -> float:

@@ -5,7 +5,7 @@ First the contradictions, as the stream finds them; then one verdict for each pl
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,12 +20,13 @@ from kakou.detection.case_alerts import alert_of
 from kakou.detection.cases import judge_cases
 from kakou.detection.clocks import Clocks, clocks_of
 from kakou.detection.contradictions import Counts, find_contradictions, set_aside
-from kakou.detection.horizon import Passes
-from kakou.detection.knowledge import Knowledge, makers, without_repeats
+from kakou.detection.horizon import Passes, Shown
+from kakou.detection.knowledge import Knowledge, makes_of, types_of, without_repeats
 from kakou.detection.registry import misplaced
 from kakou.detection.rules import Limits, Rules, build_rules
 from kakou.detection.state import BATCH_SCHEMA, NO_TIME, State
 from kakou.detection.times import stamp_of
+from kakou.detection.tracks import Tracks, tracks_of
 from kakou.detection.travel import BASIS_LEARNED, TRAVEL_SCHEMA
 from kakou.detection.trips import whole_passes
 from kakou.plates import WHOLE_PLATE_PATTERN
@@ -37,9 +38,11 @@ _SHARE: Final = 0.75
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a file gave: one alert for each plate with a contradiction, and what became of its passes."""
+    """What a file gave: one alert for each plate with a contradiction, its tracks by alert id, and what
+    became of the passes."""
 
     alerts: list[Alert]
+    tracks: dict[str, Tracks]
     counts: Counts
 
 
@@ -94,7 +97,7 @@ def replay(
         passes: as ``files.read_passes`` reads them, in order of arrival.
         rules: of ``rules_of``.
         knowledge: what ``history`` taught.
-        history: the same columns; tells which makers a plate showed. May be empty.
+        history: the same columns; tells which makers and types a plate showed. May be empty.
         on_progress: told the number of rows after each chunk.
     """
     arrival = presumed_arrival(passes["t"].to_numpy(), rules.limits.future)
@@ -109,7 +112,8 @@ def replay(
         on_progress(len(chunk))
     decidable = timed.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
     on_time, *_ = set_aside(decidable, NO_TIME, rules)
-    return Replayed(_judged(on_time, sorted(plates), rules, knowledge, history, timezone), counts)
+    judged = _judged(on_time, sorted(plates), rules, knowledge, history, timezone)
+    return Replayed([alert for alert, _ in judged], {a.alert_id: tracks for a, tracks in judged}, counts)
 
 
 def _judged(
@@ -119,7 +123,7 @@ def _judged(
     knowledge: Knowledge,
     history: pl.DataFrame,
     timezone: str,
-) -> list[Alert]:
+) -> list[tuple[Alert, Tracks]]:
     if not plates:
         return []
     code = {gate: index for index, gate in enumerate(rules.gates)}
@@ -130,12 +134,20 @@ def _judged(
     clocks = _clocks(whole, knowledge)
     passes = Passes(whole, knowledge, clocks, _least(rules), _often(history))
     wanted = set(plates).union(*(passes.neighbourhood.of(plate) for plate in plates))
-    before: dict[str, Counter[str]] = {}
-    shown = makers(history.filter(pl.col("hphm").is_in(sorted(wanted))))
-    for plate, maker, count in shown.iter_rows():
-        before.setdefault(plate, Counter())[maker] = count
+    before = _shown(history.filter(pl.col("hphm").is_in(sorted(wanted))))
     stamp = partial(stamp_of, timezone=timezone)
-    return [alert_of(case, passes, rules, stamp) for case in judge_cases(passes, plates, before)]
+    cases = judge_cases(passes, plates, before)
+    return [(alert_of(case, passes, rules, stamp), tracks_of(case, passes, rules)) for case in cases]
+
+
+def _shown(history: pl.DataFrame) -> dict[str, Shown]:
+    """What a history shows of each of its plates."""
+    found: defaultdict[str, Shown] = defaultdict(lambda: Shown(Counter(), Counter()))
+    for plate, maker, count in makes_of(history).iter_rows():
+        found[plate].makes[maker] = count
+    for plate, kind, count in types_of(history).iter_rows():
+        found[plate].types[kind] = count
+    return found
 
 
 def _clocks(whole: pl.DataFrame, knowledge: Knowledge) -> Clocks:

@@ -77,15 +77,25 @@ def knowledge(history: pl.DataFrame) -> Knowledge:
     return learn_knowledge(history, list(GATES))
 
 
-def judged(knowledge: Knowledge, history: pl.DataFrame, rows: list[Row]) -> Replayed:
+def judged(
+    knowledge: Knowledge, history: pl.DataFrame, rows: list[Row], types: dict[str, str] | None = None
+) -> Replayed:
+    """``types``: plate types by pass id, where they are not that of a small car."""
     rules, _ = rules_of(REGISTRY, knowledge, Limits(), 200.0)
-    passes = frame(sorted(rows, key=lambda row: row[3]))
+    passes = frame(sorted(rows, key=lambda row: row[3])).with_columns(
+        pl.col("gcxh").replace_strict(types or {"": ""}, default="02").alias("hpzl")
+    )
     return replay(passes, rules, knowledge, history, "Asia/Shanghai")
 
 
 def of(found: Replayed, plate: str) -> Alert:
     (alert,) = [one for one in found.alerts if one.hphm == plate]
     return alert
+
+
+def sure_of_two(alert: Alert) -> float:
+    """Roughly how likely two vehicles drive, whatever the verdict is."""
+    return 1 - alert.confidence if alert.verdict == "misread" else alert.confidence
 
 
 BACKGROUND = [(gcxh, gate, plate, t + 5 * DAY_S, make) for gcxh, gate, plate, t, make in honest(1, seed=2)]
@@ -118,6 +128,26 @@ def test_a_neighbour_on_its_way_explains_an_odd_pass(knowledge: Knowledge, histo
     alert = of(judged(knowledge, history, BACKGROUND + other + misread + own), "苏CQQ777")
     assert alert.verdict == "misread"
     assert any(one.kind == "neighbour" and "苏CQQ771" in one.en for one in alert.evidence)
+
+
+def test_the_plate_type_tells_whose_an_odd_pass_is(knowledge: Knowledge, history: pl.DataFrame) -> None:
+    """苏CQQ771 may have passed B between A and C, where 苏CQQ777 is read, a small car that is at D then."""
+    other = drive("苏CQQ771", NOON, "AC", "-")
+    odd = [("m", "B", "苏CQQ777", NOON + WAY_S, "-")]
+    own = [
+        *drive("苏CQQ777", NOON + WAY_S - 60, "D", "-"),
+        *drive("苏CQQ777", NOON + 2 * WAY_S, "C", "-", tag="y"),
+    ]
+    rows, lorry = BACKGROUND + other + odd + own, dict.fromkeys([row[0] for row in other], "01")
+    alike, others_type, nobodys = (
+        of(judged(knowledge, history, rows, types), "苏CQQ777")
+        for types in (lorry, lorry | {"m": "01"}, {"m": "01"})
+    )
+    assert others_type.verdict == "misread" and others_type.confidence > alike.confidence
+    assert sure_of_two(nobodys) > sure_of_two(others_type)
+    (said,) = [one for one in others_type.evidence if one.kind == "type_differs"]
+    assert "大型汽车" in said.zh and "01" in said.en
+    assert "type_differs" not in {one.kind for one in alike.evidence}
 
 
 def test_a_clock_that_jumped_is_no_clone(knowledge: Knowledge, history: pl.DataFrame) -> None:

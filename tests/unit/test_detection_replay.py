@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 from etl.params import EtlParams
 from etl.pipeline import run
@@ -50,6 +51,36 @@ def test_alerts_and_the_last_line(tmp_path: Path) -> None:
     first = (tmp_path / "a.jsonl").read_bytes()
     assert replay(tmp_path).returncode == 0
     assert (tmp_path / "a.jsonl").read_bytes() == first
+
+
+def test_a_page_of_evidence_for_each_cloned_plate(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(PASSES.replace("1,丰县,A,1", "<1>,丰县,A,1"), encoding="utf-8")
+    (tmp_path / "g.csv").write_text(GATES, encoding="utf-8")
+    done = replay(tmp_path, "--evidence", f"{tmp_path}/pages")
+    assert done.returncode == 0, done.stderr
+    (page,) = (tmp_path / "pages").iterdir()
+    assert page.name.startswith("苏C12345-")
+    text = page.read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text.removeprefix("<!doctype html>"))
+    words = " ".join(root.itertext())
+    assert "套牌嫌疑" in words and "Cloned plate" in words and "<1>" in words and "大众牌" in words
+    (alert,) = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines()]
+    for reason in alert["evidence"]:
+        assert reason["text"]["zh"] in words and reason["text"]["en"] in words
+    assert f"{alert['min_travel_seconds']:,} s" in words and alert["case_id"] in words
+    drawings = root.findall(".//svg")
+    assert len(drawings) == 2
+    for drawing in drawings:  # one vehicle is a circle, the other a square, at different places
+        (square,) = drawing.findall("rect")
+        circles = [one for one in drawing.findall("circle") if one.get("fill") != "#bbb"]
+        assert len(circles) == 1 and circles[0].get("cx") != square.get("x")
+
+
+def test_evidence_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(PASSES, encoding="utf-8")
+    (tmp_path / "g.csv").write_text(GATES, encoding="utf-8")
+    done = replay(tmp_path, "--evidence", f"{tmp_path}/p.csv")
+    assert done.returncode == 1 and "Name another folder" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_history_teaches_travel_times(tmp_path: Path) -> None:

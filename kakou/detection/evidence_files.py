@@ -1,0 +1,31 @@
+"""Pages of evidence on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from kakou.alert import Alert
+from kakou.detection.evidence_page import page_of
+from kakou.detection.tracks import Tracks
+from kakou.errors import BadInputError
+from kakou.whole_files import write_text
+
+
+def write_evidence(folder: Path, cases: Iterable[tuple[Alert, Tracks]], gates: pl.DataFrame) -> None:
+    """Writes a page of evidence for each case, named by plate and case. Pages of other cases stay.
+
+    Args:
+        gates: as ``read_gates`` returns them.
+    """
+    placed = gates.drop_nulls(["lon", "lat"])
+    places = {gate: (lon, lat) for gate, lon, lat in placed.select("kkmc", "lon", "lat").iter_rows()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for alert, tracks in cases:
+            page = page_of(alert, tracks, places)
+            write_text(folder / f"{alert.hphm}-{alert.case_id[:8]}.html", page)
+    except OSError as error:
+        raise BadInputError(f"{folder} cannot be written ({error.strerror}). Name another folder.") from error

@@ -1,0 +1,221 @@
+"""The evidence of a case as one page of HTML that needs nothing else: it can be printed, filed and sent.
+
+Chinese and English side by side: what is claimed and how surely, the two passes that contradict each other,
+both tracks on the schematic of the gates and over time, every pass with its stamped and its right time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Final
+
+import numpy as np
+
+from kakou.alert import Alert
+from kakou.detection.times import text_of
+from kakou.detection.tracks import Seen, Tracks
+from kakou.fields import VEHICLE_TYPE_NAMES
+
+Place = tuple[float, float]
+_VERDICTS: Final = {
+    "cloned_plate": "套牌嫌疑 · Cloned plate", "misread": "误识别 · Misread",
+    "clock_fault": "时钟故障 · Clock fault", "undecided": "无法判定 · Undecided",
+}  # fmt: skip
+_OWN, _OTHER = "#1b5e9e", "#c62828"
+_WIDTH, _HEIGHT, _EDGE, _LABELS = 760, 320, 24, 150
+_STYLE: Final = """
+body{font:15px/1.5 "Noto Sans CJK SC","Microsoft YaHei",system-ui,sans-serif;color:#1a1a1a;max-width:800px;
+margin:24px auto;padding:0 16px}h1{font-size:24px;margin:0}h2{font-size:17px;margin:24px 0 6px}
+table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;padding:4px 8px;text-align:left}
+svg{width:100%;height:auto;border:1px solid #ddd}.own{color:#1b5e9e}.other{color:#c62828}.note{color:#555}
+li{margin:4px 0}@media print{body{margin:0}h2{break-after:avoid}tr,svg{break-inside:avoid}}
+"""
+
+
+def page_of(alert: Alert, tracks: Tracks, places: Mapping[str, Place]) -> str:
+    """The page.
+
+    Args:
+        places: longitude and latitude of gates; one that is missing is left out of the schematic.
+    """
+    return "\n".join(
+        [
+            '<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"/>',
+            f"<title>{escape(alert.hphm)} · 取证单 Evidence</title><style>{_STYLE}</style></head><body>",
+            *_head(alert),
+            *_pair(alert),
+            *_reasons(alert),
+            "<h2>行车轨迹 · Tracks</h2>",
+            *_legend(tracks),
+            _schematic(tracks, places),
+            _over_time(alert, tracks, places),
+            *_passes(tracks),
+            "<p class='note'>号牌识别、坐标与时钟均可能有误，本页供人工核查，不是结论。 · "
+            "Plates, places and clocks may be wrong; this page is for a person to check and decides nothing."
+            "</p></body></html>",
+        ]
+    )
+
+
+def _head(alert: Alert) -> list[str]:
+    return [
+        f"<h1>{escape(alert.hphm)} · {_VERDICTS[alert.verdict]}</h1>",
+        f"<p>可信度 Confidence <b>{alert.confidence:.1%}</b> · 案件 Case <code>{alert.case_id}</code><br/>"
+        f"预警 Alert <code>{alert.alert_id}</code> · 规则 Rule {escape(alert.rule_version)} · "
+        f"{escape(alert.detected_at)}</p>",
+    ]
+
+
+def _pair(alert: Alert) -> list[str]:
+    rows = [
+        f"<tr><td>{escape(one.kkmc_name)}<br/><code>{escape(one.kkmc)}</code></td><td>{escape(one.gcsj)}</td>"
+        f"<td>{escape(one.clppxh)}</td><td><code>{escape(one.gcxh)}</code></td></tr>"
+        for one in (alert.first, alert.second)
+    ]
+    least = "?" if alert.min_travel_seconds is None else f"{alert.min_travel_seconds:,} s"
+    way = "" if alert.distance_km is None else f" · 直线距离 straight line {alert.distance_km:g} km"
+    return [
+        "<h2>矛盾的两次通行 · Two passes that contradict each other</h2><table><tr><th>卡口 Gate</th>"
+        "<th>时间 Time</th><th>品牌 Brand</th><th>编号 Id</th></tr>",
+        *rows,
+        f"</table><p>相隔 apart <b>{alert.gap_seconds:,} s</b> · 最短行车时间 shortest travel time "
+        f"<b>{least}</b>{way}</p>",
+    ]
+
+
+def _reasons(alert: Alert) -> list[str]:
+    items = (
+        f"<li>{escape(one.zh)}<br/><span class='note'>{escape(one.en)}"
+        + (f" (log-odds {one.weight:+.1f})" if one.weight else "")
+        + "</span></li>"
+        for one in alert.evidence
+    )
+    return ["<h2>依据 · Evidence</h2><ul>", *items, "</ul>"]
+
+
+def _legend(tracks: Tracks) -> list[str]:
+    if not tracks.other:
+        return ["<p class='own'>● 全部通行 all passes</p>"]
+    return [
+        f"<p><span class='own'>● 车辆甲 vehicle A ({len(tracks.own)})</span> &#160; "
+        f"<span class='other'>■ 车辆乙 vehicle B ({len(tracks.other)})</span></p>"
+    ]
+
+
+def _schematic(tracks: Tracks, places: Mapping[str, Place]) -> str:
+    """Gates by place, both tracks over them."""
+    if not any(one.kkmc in places for one in (*tracks.own, *tracks.other)):
+        return "<p class='note'>卡口坐标未知 · The gates have no place on a map.</p>"
+    at = _fitted(places)
+    parts = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#bbb"/>' for x, y in at.values()]
+    for seen, colour in ((tracks.own, _OWN), (tracks.other, _OTHER)):
+        points = [at[one.kkmc] for one in seen if one.kkmc in at]
+        parts.append(_line(points, colour))
+        parts += _dots(points, colour)
+    for gate in sorted({one.kkmc for one in (*tracks.own, *tracks.other)} & at.keys()):
+        x, y = at[gate]
+        anchor = "end" if x > _WIDTH / 2 else "start"
+        shift = -8 if anchor == "end" else 8
+        parts.append(_text(x + shift, y - 6, gate, anchor))
+    return _svg("卡口示意图 Schematic of the gates", parts)
+
+
+def _fitted(places: Mapping[str, Place]) -> dict[str, Place]:
+    """Degrees to the drawing, north up, both ways on one scale."""
+    lon, lat = (np.array(column) for column in zip(*places.values(), strict=True))
+    x, y = lon * np.cos(np.radians(lat.mean())), -lat
+    wide, high = max(np.ptp(x), 1e-6), max(np.ptp(y), 1e-6)
+    scale = min((_WIDTH - 2 * _EDGE) / wide, (_HEIGHT - 2 * _EDGE) / high)
+    left, top = (_WIDTH - wide * scale) / 2, (_HEIGHT - high * scale) / 2
+    drawn = zip((x - x.min()) * scale + left, (y - y.min()) * scale + top, strict=True)
+    return {gate: (float(a), float(b)) for gate, (a, b) in zip(places, drawn, strict=True)}
+
+
+def _over_time(alert: Alert, tracks: Tracks, places: Mapping[str, Place]) -> str:
+    """Time to the right, gates one above the other: no vehicle goes up and down at once."""
+    both = (*tracks.own, *tracks.other)
+    if not both:
+        return ""
+    height = _heights(both, places)
+    first, last = min(one.right for one in both), max(one.right for one in both)
+    wide = (_WIDTH - _LABELS - _EDGE) / max(1, last - first)
+
+    def point(one: Seen) -> Place:
+        return _LABELS + (one.right - first) * wide, height[one.kkmc]
+
+    parts = []
+    for gate, y in height.items():
+        parts.append(f'<path d="M{_LABELS} {y:.1f}H{_WIDTH - _EDGE}" stroke="#e0e0e0"/>')
+        parts.append(_text(_LABELS - 8, y + 4, gate, "end"))
+    for seen, colour in ((tracks.own, _OWN), (tracks.other, _OTHER)):
+        points = [point(one) for one in seen]
+        parts.append(_line(points, colour))
+        parts += _dots(points, colour)
+    ends = [point(one) for one in both if one.gcxh in (alert.first.gcxh, alert.second.gcxh)]
+    parts.append(_line(ends, "#000", dashed=True))
+    for moment, anchor in ((first, "start"), (last, "end")):
+        x = _LABELS + (moment - first) * wide
+        parts.append(_text(x, _HEIGHT - 6, text_of(moment), anchor))
+    return _svg("各卡口通行时间 Passes over time", parts)
+
+
+def _heights(seen: Iterable[Seen], places: Mapping[str, Place]) -> dict[str, float]:
+    """Gates from top to bottom in the direction in which they lie furthest apart; those without a place
+    below them, by name."""
+    gates = sorted({one.kkmc for one in seen})
+    placed = [gate for gate in gates if gate in places]
+    order = placed
+    if len(placed) > 1:
+        xy = np.array([places[gate] for gate in placed])
+        _, _, axes = np.linalg.svd(xy - xy.mean(axis=0), full_matrices=False)
+        along = (xy - xy.mean(axis=0)) @ axes[0]
+        order = [placed[at] for at in np.argsort(along, kind="stable")]
+    order = order + [gate for gate in gates if gate not in places]
+    step = (_HEIGHT - 3 * _EDGE) / max(1, len(order) - 1)
+    return {gate: _EDGE + at * step for at, gate in enumerate(order)}
+
+
+def _line(points: Sequence[Place], colour: str, dashed: bool = False) -> str:
+    if len(points) < 2:
+        return ""
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    dash = ' stroke-dasharray="5 4"' if dashed else ""
+    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
+
+
+def _dots(points: Sequence[Place], colour: str) -> list[str]:
+    """Circles for the one vehicle, squares for the other: colour alone would not do."""
+    if colour == _OTHER:
+        return [
+            f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{colour}"/>' for x, y in points
+        ]
+    return [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}"/>' for x, y in points]
+
+
+def _text(x: float, y: float, words: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="11" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _svg(title: str, parts: Iterable[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"><title>{title}</title>' + "".join(parts) + "</svg>"
+    )
+
+
+def _passes(tracks: Tracks) -> list[str]:
+    who = {one.gcxh: "乙 B" for one in tracks.other} | {one.gcxh: "甲 A" for one in tracks.own}
+    rows = []
+    for one in sorted((*tracks.own, *tracks.other), key=lambda seen: (seen.right, seen.gcxh)):
+        right = text_of(one.right)[11:] if one.right != one.stamped else ""
+        kind = VEHICLE_TYPE_NAMES.get(one.hpzl, one.hpzl)
+        rows.append(
+            f"<tr><td>{who[one.gcxh]}</td><td>{escape(one.kkmc_name)}</td><td>{text_of(one.stamped)}</td>"
+            f"<td>{right}</td><td>{escape(one.clppxh)}</td><td>{escape(kind)}</td></tr>"
+        )
+    return [
+        "<h2>全部通行 · All passes</h2><table><tr><th>车辆 Vehicle</th><th>卡口 Gate</th><th>时间 Time</th>"
+        "<th>校正后 Set right</th><th>品牌 Brand</th><th>号牌种类 Type</th></tr>",
+        *rows,
+        "</table>",
+    ]

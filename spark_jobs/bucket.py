@@ -70,6 +70,8 @@ class Buckets(StatefulProcessor):  # type: ignore[misc]  # pyspark is not typed 
 
     def close(self) -> None:
         """Called by Spark after the last bucket of each batch."""
+        # Pieces come and go in all sizes; without this the pool keeps what it once needed.
+        pa.default_memory_pool().release_unused()
 
     def _read(self, bucket: int) -> State:
         index = self._index.get()

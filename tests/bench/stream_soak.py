@@ -134,7 +134,8 @@ def _row(
         "minute": round(at / 60, 2), "mib": _mean(costs.memory, since), "mapped": _mean(costs.mapped, since),
         "lag": feed.sent - progress.handled(),
     }  # fmt: skip
-    row["detection_lag"] = feed.sent - progress.detected()
+    # What cannot be read never gets to the detector.
+    row["detection_lag"] = feed.traffic.understood_of(feed.sent) - progress.detected()
     for query in QUERIES:
         seconds = [one.seconds for one in batches if one.query == query]
         row[query] = sum(seconds) / len(seconds) if seconds else 0.0

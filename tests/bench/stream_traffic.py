@@ -79,6 +79,10 @@ class Traffic:
         """Records that are passes, repeated ones too."""
         return len(self.values) - self.count("poison")
 
+    def understood_of(self, sent: int) -> int:
+        """The same of the first ``sent`` records."""
+        return int((self.passes["kind"][:sent] != "poison").sum())
+
 
 def gates() -> pl.DataFrame:
     """The forty gates: columns ``DIMENSION_COLUMNS``, in the order road by road."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,7 @@ _VERDICTS: Final = {
 }  # fmt: skip
 _OWN, _OTHER = "#1b5e9e", "#c62828"
 _WIDTH, _HEIGHT, _EDGE, _LABELS = 760, 320, 24, 150
+_LABEL_W, _LABEL_H = 44.0, 12.0
 _STYLE: Final = """
 body{font:15px/1.5 "Noto Sans CJK SC","Microsoft YaHei",system-ui,sans-serif;color:#1a1a1a;max-width:800px;
 margin:24px auto;padding:0 16px}h1{font-size:24px;margin:0}h2{font-size:17px;margin:24px 0 6px}
@@ -59,9 +61,11 @@ def page_of(alert: Alert, tracks: Tracks, places: Mapping[str, Place]) -> str:
 
 
 def _head(alert: Alert) -> list[str]:
+    # Nothing is certain, however it is rounded.
+    sure = "&gt; 99.9%" if alert.confidence > 0.999 else f"{alert.confidence:.1%}"
     return [
         f"<h1>{escape(alert.hphm)} · {_VERDICTS[alert.verdict]}</h1>",
-        f"<p>可信度 Confidence <b>{alert.confidence:.1%}</b> · 案件 Case <code>{alert.case_id}</code><br/>"
+        f"<p>可信度 Confidence <b>{sure}</b> · 案件 Case <code>{alert.case_id}</code><br/>"
         f"预警 Alert <code>{alert.alert_id}</code> · 规则 Rule {escape(alert.rule_version)} · "
         f"{escape(alert.detected_at)}</p>",
     ]
@@ -79,8 +83,8 @@ def _pair(alert: Alert) -> list[str]:
         "<h2>矛盾的两次通行 · Two passes that contradict each other</h2><table><tr><th>卡口 Gate</th>"
         "<th>时间 Time</th><th>品牌 Brand</th><th>编号 Id</th></tr>",
         *rows,
-        f"</table><p>相隔 apart <b>{alert.gap_seconds:,} s</b> · 最短行车时间 shortest travel time "
-        f"<b>{least}</b>{way}</p>",
+        f"</table><p>相隔 apart, as stamped <b>{alert.gap_seconds:,} s</b> · "
+        f"最短行车时间 shortest travel time <b>{least}</b>{way}</p>",
     ]
 
 
@@ -113,8 +117,12 @@ def _schematic(tracks: Tracks, places: Mapping[str, Place]) -> str:
         points = [at[one.kkmc] for one in seen if one.kkmc in at]
         parts.append(_line(points, colour))
         parts += _dots(points, colour)
+    labelled: list[Place] = []
     for gate in sorted({one.kkmc for one in (*tracks.own, *tracks.other)} & at.keys()):
         x, y = at[gate]
+        if any(abs(x - a) < _LABEL_W and abs(y - b) < _LABEL_H for a, b in labelled):
+            continue  # it would hide another; the drawing over time names all of them
+        labelled.append((x, y))
         anchor = "end" if x > _WIDTH / 2 else "start"
         shift = -8 if anchor == "end" else 8
         parts.append(_text(x + shift, y - 6, gate, anchor))
@@ -160,18 +168,26 @@ def _over_time(alert: Alert, tracks: Tracks, places: Mapping[str, Place]) -> str
     return _svg("各卡口通行时间 Passes over time", parts)
 
 
-def _heights(seen: Iterable[Seen], places: Mapping[str, Place]) -> dict[str, float]:
-    """Gates from top to bottom in the direction in which they lie furthest apart; those without a place
-    below them, by name."""
-    gates = sorted({one.kkmc for one in seen})
+def _heights(seen: Sequence[Seen], places: Mapping[str, Place]) -> dict[str, float]:
+    """Gates from top to bottom in the direction in which they lie furthest apart; one without a place between
+    those that were passed before and after it."""
+    passed = [one.kkmc for one in seen]
+    gates = sorted(set(passed))
     placed = [gate for gate in gates if gate in places]
-    order = placed
+    along = dict.fromkeys(gates, 0.0)
     if len(placed) > 1:
         xy = np.array([places[gate] for gate in placed])
         _, _, axes = np.linalg.svd(xy - xy.mean(axis=0), full_matrices=False)
-        along = (xy - xy.mean(axis=0)) @ axes[0]
-        order = [placed[at] for at in np.argsort(along, kind="stable")]
-    order = order + [gate for gate in gates if gate not in places]
+        along |= dict(zip(placed, ((xy - xy.mean(axis=0)) @ axes[0]).tolist(), strict=True))
+    for gate in set(gates) - set(placed):
+        beside = [
+            along[other]
+            for one, then in pairwise(passed)
+            for other, here in ((one, then), (then, one))
+            if here == gate and other in places
+        ]
+        along[gate] = float(np.median(beside)) if beside else 0.0
+    order = sorted(gates, key=lambda gate: (along[gate], gate))
     step = (_HEIGHT - 3 * _EDGE) / max(1, len(order) - 1)
     return {gate: _EDGE + at * step for at, gate in enumerate(order)}
 

@@ -149,8 +149,11 @@ class ProgressListener(StreamingQueryListener):  # type: ignore[misc]
 
 def _offsets(text: str | None) -> dict[str, int]:
     """Offsets by partition from what a source says of itself; empty where it says nothing."""
-    found = json.loads(text) if text else None
-    if not found:
+    try:
+        found = json.loads(text) if text else None
+    except ValueError:
+        found = None  # in the first batch after a restart Spark says no JSON here
+    if not isinstance(found, dict) or not found:
         return {}
     (offsets,) = found.values()
     return {str(partition): int(at) for partition, at in offsets.items()}

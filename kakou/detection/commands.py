@@ -80,6 +80,7 @@ def replay(
     if evidence:
         called = [(one, done.tracks[one.alert_id]) for one in alerts if one.verdict == "cloned_plate"]
         write_evidence(evidence, called, known)
+        console.print(f"{evidence}: {len(called)} pages of evidence, one for each cloned plate")
     verdicts = Counter(one.verdict for one in alerts)
     console.print(
         f"{out}: " + (", ".join(f"{n} {name}" for name, n in sorted(verdicts.items())) or "no alert")

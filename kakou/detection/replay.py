@@ -100,7 +100,7 @@ def replay(
         history: the same columns; tells which makers and types a plate showed. May be empty.
         on_progress: told the number of rows after each chunk.
     """
-    arrival = presumed_arrival(passes["t"].to_numpy(), rules.limits.future)
+    arrival = presumed_arrival(passes["t"].to_numpy())
     timed = passes.with_columns(pl.Series("arrival", arrival, nan_to_null=True).cast(pl.Int64))
     state, counts, plates = State(), Counts(), set[str]()
     for start in range(0, len(timed), CHUNK):
@@ -172,12 +172,12 @@ def _least(rules: Rules) -> npt.NDArray[np.float64]:
     return np.where(rules.min_travel >= 0, rules.min_travel, np.nan)
 
 
-def presumed_arrival(times: npt.NDArray[np.int64], future: int) -> npt.NDArray[np.float64]:
+def presumed_arrival(times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """When each pass of a file must have arrived, which the file does not say.
 
     What arrives after a pass is stamped about then or later. So a pass arrived no later than most (three of
-    four) of the ``_AFTER`` passes behind it are stamped, or than the newest plausible pass before it,
-    whichever is later: a burst of old passes behind a good one, or one wrong clock, moves neither.
+    four) of the ``_AFTER`` passes behind it are stamped, and no earlier than the passes before it: a burst of
+    old passes behind a good one, or one wrong clock, moves neither.
 
     Returns:
         seconds of local time; NaN for the last pass, of which nothing can be said.
@@ -193,7 +193,6 @@ def presumed_arrival(times: npt.NDArray[np.int64], future: int) -> npt.NDArray[n
     for index in range(max(0, size - _AFTER), size - 1):
         rest = np.sort(times[index + 1 :])
         behind[index] = rest[int(_SHARE * (len(rest) - 1))]
-    plausible = np.isnan(behind) | (times - behind <= future)
-    newest = np.maximum.accumulate(np.where(plausible, times, np.iinfo(np.int64).min)).astype(np.float64)
-    before = np.concatenate(([-np.inf], newest[:-1]))
-    return np.where(np.isnan(behind), np.nan, np.maximum(behind, before))
+    # What has arrived stays arrived. The newest stamp would not do: a clock that is ahead as far as is just
+    # allowed would allow another one as much again.
+    return np.where(np.isnan(behind), np.nan, np.fmax.accumulate(behind))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spark_jobs.progress import REMEMBERED, Pace, Step
+from spark_jobs.progress import REMEMBERED, Pace, Step, _offsets
 
 
 def pace(*steps: tuple[float, float, int, int]) -> Pace:
@@ -49,3 +49,12 @@ def test_what_is_long_past_is_forgotten() -> None:
     slow_then_fast = [(n, 1.0, n * 10, 10**6) for n in range(5)]
     slow_then_fast += [(5 + n, 1.0, 50 + n * 1_000, 10**6) for n in range(REMEMBERED)]
     assert pace(*slow_then_fast).handled_per_second == 1_000
+
+
+@pytest.mark.parametrize("text", [None, "", "null", "-", "3", "{}"])
+def test_a_source_that_says_nothing_of_its_offsets_stops_nobody(text: str | None) -> None:
+    assert _offsets(text) == {}
+
+
+def test_offsets_of_a_topic_by_partition() -> None:
+    assert _offsets('{"traffic-passes": {"0": 7, "1": 9}}') == {"0": 7, "1": 9}

@@ -10,7 +10,7 @@ from kakou.detection.cases import Case
 from kakou.detection.horizon import Passes
 from kakou.detection.rules import BASIS_HISTORY, Rules
 from kakou.detection.times import text_of
-from kakou.detection.verdicts import severity_of
+from kakou.detection.verdicts import severity_of, value_of
 from kakou.fields import MISSING, VEHICLE_TYPE_NAMES
 
 RULE_VERSION: Final = "cases-1"
@@ -49,7 +49,7 @@ def alert_of(case: Case, passes: Passes, rules: Rules, stamp: Callable[[int], st
         confidence=confidence,
         severity=severity_of(confidence) if verdict == "cloned_plate" else "low",
         hphm=case.plate,
-        hpzl=next((row["hpzl"] for row in rows if row["hpzl"] not in (None, "", MISSING)), MISSING),
+        hpzl=value_of(rows[0]["hpzl"]) or value_of(rows[1]["hpzl"]) or MISSING,
         first=first,
         second=second,
         gap_seconds=gap,

@@ -31,7 +31,6 @@ from kakou.detection.cover import cover_of
 from kakou.detection.doubts import MOST, Crowd, Draft, strength_of
 from kakou.detection.horizon import MOST_LOOKS, NEAR_S, Look, Passes, Shown, contradicts
 from kakou.detection.likelihood import (
-    NOTHING,
     Odd,
     companions_of,
     follows,
@@ -133,7 +132,7 @@ def _case(passes: Passes, draft: Draft, crowd: Crowd, before: Mapping[str, Shown
     plate, looks, edges = draft.plate, draft.looks, draft.edges
     if not edges:
         return _clock_case(passes, plate)
-    profile = profile_of(looks, before.get(plate, NOTHING))
+    profile = profile_of(looks, before.get(plate, Shown()))
     prices = [odd_of(passes, plate, look, profile, before) for look in looks]
     cover = cover_of(len(looks), edges, [one.clone - one.misread for one in prices])
     companions = companions_of(passes, looks, cover, profile)

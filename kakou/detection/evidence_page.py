@@ -6,7 +6,7 @@ both tracks on the schematic of the gates and over time, every pass with its sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from itertools import pairwise
 from typing import Final
@@ -113,10 +113,7 @@ def _schematic(tracks: Tracks, places: Mapping[str, Place]) -> str:
         return "<p class='note'>卡口坐标未知 · The gates have no place on a map.</p>"
     at = _fitted(places)
     parts = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#bbb"/>' for x, y in at.values()]
-    for seen, colour in ((tracks.own, _OWN), (tracks.other, _OTHER)):
-        points = [at[one.kkmc] for one in seen if one.kkmc in at]
-        parts.append(_line(points, colour))
-        parts += _dots(points, colour)
+    parts += _drawn(tracks, lambda one: at.get(one.kkmc))
     labelled: list[Place] = []
     for gate in sorted({one.kkmc for one in (*tracks.own, *tracks.other)} & at.keys()):
         x, y = at[gate]
@@ -156,10 +153,7 @@ def _over_time(alert: Alert, tracks: Tracks, places: Mapping[str, Place]) -> str
     for gate, y in height.items():
         parts.append(f'<path d="M{_LABELS} {y:.1f}H{_WIDTH - _EDGE}" stroke="#e0e0e0"/>')
         parts.append(_text(_LABELS - 8, y + 4, gate, "end"))
-    for seen, colour in ((tracks.own, _OWN), (tracks.other, _OTHER)):
-        points = [point(one) for one in seen]
-        parts.append(_line(points, colour))
-        parts += _dots(points, colour)
+    parts += _drawn(tracks, point)
     ends = [point(one) for one in both if one.gcxh in (alert.first.gcxh, alert.second.gcxh)]
     parts.append(_line(ends, "#000", dashed=True))
     for moment, anchor in ((first, "start"), (last, "end")):
@@ -192,21 +186,22 @@ def _heights(seen: Sequence[Seen], places: Mapping[str, Place]) -> dict[str, flo
     return {gate: _EDGE + at * step for at, gate in enumerate(order)}
 
 
+def _drawn(tracks: Tracks, place: Callable[[Seen], Place | None]) -> list[str]:
+    """Both tracks. Circles for the one vehicle, squares for the other: colour alone would not do."""
+    own, other = ([at for one in seen if (at := place(one))] for seen in (tracks.own, tracks.other))
+    circles = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{_OWN}"/>' for x, y in own]
+    squares = [
+        f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{_OTHER}"/>' for x, y in other
+    ]
+    return [_line(own, _OWN), *circles, _line(other, _OTHER), *squares]
+
+
 def _line(points: Sequence[Place], colour: str, dashed: bool = False) -> str:
     if len(points) < 2:
         return ""
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     dash = ' stroke-dasharray="5 4"' if dashed else ""
     return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
-
-
-def _dots(points: Sequence[Place], colour: str) -> list[str]:
-    """Circles for the one vehicle, squares for the other: colour alone would not do."""
-    if colour == _OTHER:
-        return [
-            f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{colour}"/>' for x, y in points
-        ]
-    return [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}"/>' for x, y in points]
 
 
 def _text(x: float, y: float, words: str, anchor: str) -> str:

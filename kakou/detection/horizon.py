@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -15,8 +15,7 @@ from kakou.detection.clocks import Clocks
 from kakou.detection.knowledge import Knowledge
 from kakou.detection.misreads import Neighbourhood
 from kakou.detection.trips import SAME_READ_SECONDS
-from kakou.detection.verdicts import brand_of
-from kakou.fields import MISSING
+from kakou.detection.verdicts import brand_of, value_of
 
 # Passes further apart than this tell nothing of each other.
 NEAR_S: Final = 7200
@@ -43,8 +42,8 @@ class Look:
 class Shown:
     """What reads of a plate show of its vehicle: makers and plate types, with counts."""
 
-    makes: Counter[str]
-    types: Counter[str]
+    makes: Counter[str] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: Shown) -> Shown:
         return Shown(self.makes + other.makes, self.types + other.types)
@@ -82,7 +81,7 @@ class Passes:
         self.stamped = whole["t"].to_numpy()
         self.t = self.stamped - clocks.at(self.code, self.stamped)
         self.makers = [brand_of(text or "") for text in whole["clppxh"].to_list()]
-        self.types = [None if text in (None, "", MISSING) else text for text in whole["hpzl"].to_list()]
+        self.types = [value_of(text) for text in whole["hpzl"].to_list()]
         plates = whole["hphm"].to_list()
         self.rows: dict[str, tuple[int, int]] = {}
         start = 0

@@ -23,7 +23,6 @@ _MAKE, _MAKES = 3.0, 6.0
 _DAY_S: Final = 86_400.0
 # Some rest on the way: so many, and so long at most.
 _TAIL, _TAIL_S = 0.15, 3000.0
-NOTHING: Final = Shown(Counter(), Counter())
 _ENDS: Final = 0.3  # of all vehicles at a gate, so many were not seen before, or will not be seen after
 
 
@@ -96,7 +95,7 @@ def odd_of(passes: Passes, plate: str, look: Look, profile: Shown, before: Mappi
     for other in passes.neighbourhood.of(plate):
         rate = known.confusion.of(other, plate)
         density = rate * _presence(passes, other, look)
-        shown = before.get(other, NOTHING) + passes.shown(other)
+        shown = before.get(other, Shown()) + passes.shown(other)
         density *= known.make.density(look.maker, shown.makes) * known.type.density(look.type, shown.types)
         total += density
         if density > best:

@@ -5,7 +5,7 @@ First the contradictions, as the stream finds them; then one verdict for each pl
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -142,7 +142,7 @@ def _judged(
 
 def _shown(history: pl.DataFrame) -> dict[str, Shown]:
     """What a history shows of each of its plates."""
-    found: defaultdict[str, Shown] = defaultdict(lambda: Shown(Counter(), Counter()))
+    found: defaultdict[str, Shown] = defaultdict(Shown)
     for plate, maker, count in makes_of(history).iter_rows():
         found[plate].makes[maker] = count
     for plate, kind, count in types_of(history).iter_rows():

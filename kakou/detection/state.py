@@ -12,7 +12,7 @@ writes is its own passes a few times over, however much is remembered::
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -86,7 +86,7 @@ class State:
     """
 
     newest: int = NO_TIME
-    pieces: tuple[Piece, ...] = field(default=())
+    pieces: tuple[Piece, ...] = ()
 
     def __len__(self) -> int:
         return sum(len(piece.passes) for piece in self.pieces)

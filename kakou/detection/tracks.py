@@ -36,9 +36,6 @@ class Tracks:
     own: tuple[Seen, ...]
     other: tuple[Seen, ...]
 
-    def __len__(self) -> int:
-        return len(self.own) + len(self.other)
-
 
 def tracks_of(case: Case, passes: Passes, rules: Rules) -> Tracks:
     """Separates the passes of a case."""

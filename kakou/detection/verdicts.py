@@ -53,7 +53,16 @@ def brand_of(text: str) -> str | None:
     ('大众', '大众', None)
     """
     maker = text.strip().partition(_BRAND_MARK)[0].strip()
-    return None if maker in ("", MISSING) else maker
+    return value_of(maker)
+
+
+def value_of(text: str | None) -> str | None:
+    """A field as it was read, or None where nothing was.
+
+    >>> value_of("02"), value_of("-"), value_of("")
+    ('02', None, None)
+    """
+    return None if text in (None, "", MISSING) else text
 
 
 def confidence_of(evidence: Sequence[Evidence]) -> float:
@@ -85,7 +94,7 @@ def _alert(row: dict[str, Any], rules: Rules, detected_at: str) -> Alert:
         confidence=confidence,
         severity=severity_of(confidence),
         hphm=plate,
-        hpzl=_known(row["first_hpzl"]) or _known(row["second_hpzl"]) or MISSING,
+        hpzl=value_of(row["first_hpzl"]) or value_of(row["second_hpzl"]) or MISSING,
         first=first,
         second=second,
         gap_seconds=gap,
@@ -97,10 +106,6 @@ def _alert(row: dict[str, Any], rules: Rules, detected_at: str) -> Alert:
         rule_version=version,
         detected_at=detected_at,
     )
-
-
-def _known(value: str | None) -> str | None:
-    return None if value in (None, "", MISSING) else value
 
 
 def _side(row: dict[str, Any], side: str, rules: Rules) -> AlertPass:

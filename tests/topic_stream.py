@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -35,7 +36,7 @@ _SCHEMA = {
 
 
 def fresh_topics(stack: Settings, partitions: int = 2, **changes: Any) -> Settings:
-    """Empty tables and two topics that nobody has used."""
+    """Empty tables, no archive, and two topics that nobody has used."""
     name = f"topic-{uuid4().hex[:8]}"
     topics = {"topic": name, "rejected_topic": f"{name}-rejected", "partitions": partitions}
     settings = stack.model_copy(update=topics | changes)
@@ -43,6 +44,7 @@ def fresh_topics(stack: Settings, partitions: int = 2, **changes: Any) -> Settin
         with connect(settings, node, "root", autocommit=True) as connection, connection.cursor() as cursor:
             for table in TABLES:
                 cursor.execute(f"DELETE FROM {table}")
+    shutil.rmtree(settings.history_dir, ignore_errors=True)
     ensure_topics(settings)
     return settings
 

@@ -133,6 +133,8 @@ def _one_more(schema: str, number: int) -> str:
     name, host = f"dn{number}", f"host{number}"
     old_host = re.search(_HOST.format(name=re.escape(last["host"])), schema, re.DOTALL)
     old_port, new_port = node_port(last["name"]), node_port(name)
+    if old_port and new_port is None:
+        raise TopologyError(f"There is no port for a node {name}. Name {number - 1} nodes at most.")
     if old_host is None or old_port is None or new_port is None or f'"{host}"' in schema:
         raise TopologyError(
             f"schema.xml cannot be extended behind {last['name']}: nodes must be called dn1, dn2 … and have "

@@ -59,7 +59,8 @@ def parse_attempts(lines: Iterable[str]) -> Iterator[Attempt]:
         elif line.endswith("\n"):
             raise BadInputError(
                 f"Line {number} of the producer log is no attempt: it needs id, status (ok, failed or "
-                "unknown) and, where it is ok, partition and offset."
+                "unknown) and, where it is ok, partition and offset. Name the log of the producer, not of "
+                "what was refused, or take that line out."
             )
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from kakou.detection.times import utc_now
 from kakou.settings import Settings, load_settings
 
+# A query that runs is heard of after each batch, and every ten seconds where nothing comes.
+_SILENT_S: Final = 60
 stream = typer.Typer(
     name="stream", no_args_is_help=True, help="实时流 · The stream: its lag, speed and time to catch up."
 )
@@ -23,8 +27,10 @@ class QueryStatus:
 
     Attributes:
         lag: records of the topic that it has not taken yet; None if it has never ended a batch.
-        catch_up_seconds: until the lag is gone, if all goes on as now; None if it does not shrink.
-        at: when its last batch ended.
+        catch_up_seconds: until the lag is gone, if all goes on as now; None if it does not shrink, or if the
+            query has been silent for so long that nobody knows.
+        at: when it was last heard of.
+        silent_seconds: how long that is ago.
     """
 
     query: str
@@ -36,6 +42,12 @@ class QueryStatus:
     batch_records: int | None = None
     batch_seconds: float | None = None
     at: str | None = None
+    silent_seconds: float | None = None
+
+    @property
+    def silent(self) -> bool:
+        """True if a query that runs would have been heard of since."""
+        return self.silent_seconds is not None and self.silent_seconds > _SILENT_S
 
 
 @stream.command()
@@ -50,22 +62,36 @@ def status(
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False))
         return
-    table = Table("query", "lag", "handled/s", "arriving/s", "caught up in", "last batch", "ended at")
-    for row in rows:
-        if row.lag is None:
-            table.add_row(row.query, "no batch yet", "", "", "", "", "")
-            continue
-        caught_up = (
-            "not while it goes on so" if row.catch_up_seconds is None else f"{row.catch_up_seconds:.0f} s"
-        )
-        batch = (
-            ""
-            if row.batch is None
-            else f"{row.batch}: {row.batch_records:,} records in {row.batch_seconds:.2f} s"
-        )
-        speeds = [f"{row.handled_per_second:,.0f}", f"{row.arriving_per_second:,.0f}"]
-        table.add_row(row.query, f"{row.lag:,}", *speeds, caught_up, batch, str(row.at))
+    # A column for each query: side by side, all figures of one do not fit into 80 characters.
+    table = Table("", *(row.query for row in rows))
+    shown = [_shown(row) for row in rows]
+    for name in dict.fromkeys(name for one in shown for name in one):
+        table.add_row(name, *(one.get(name, "") for one in shown))
     Console().print(table)
+    for row in rows:
+        if row.silent:
+            typer.echo(
+                f"{row.query} has said nothing for {row.silent_seconds:,.0f} s: it is starting, or does not "
+                "run. See `kakou status` and `kakou logs stream`."
+            )
+
+
+def _shown(row: QueryStatus) -> dict[str, str]:
+    if row.lag is None:
+        return {"lag": "no batch yet"}
+    known = {"lag": f"{row.lag:,}", "last heard of": str(row.at)[:19].replace("T", " ")}
+    if row.batch is not None:
+        known["last batch"] = f"{row.batch}: {row.batch_records:,} records in {row.batch_seconds:.2f} s"
+    if row.silent:
+        return known | {"caught up in": "unknown"}
+    waits = "not while it goes on so" if row.handled_per_second else "not known yet"
+    if row.catch_up_seconds is not None:
+        waits = f"{row.catch_up_seconds:,.0f} s"
+    return known | {
+        "handled/s": f"{row.handled_per_second:,.0f}",
+        "arriving/s": f"{row.arriving_per_second:,.0f}",
+        "caught up in": waits,
+    }
 
 
 @stream.command()
@@ -128,15 +154,19 @@ def _state(name: str, fields: dict[str, Any], ends: dict[str, int]) -> QueryStat
     lag = sum(max(0, end - taken.get(partition, 0)) for partition, end in ends.items())
     handled, arriving = float(fields["handled_per_second"]), float(fields["arriving_per_second"])
     spare = handled - arriving
+    silent = max(0.0, (utc_now() - datetime.fromisoformat(fields["at"])).total_seconds())
+    catch_up = 0.0 if not lag else round(lag / spare, 1) if spare > 0 else None
     return QueryStatus(
         query=name,
         lag=lag,
         handled_per_second=handled,
         arriving_per_second=arriving,
-        catch_up_seconds=0.0 if not lag else round(lag / spare, 1) if spare > 0 else None,
+        # The speeds are those before it fell silent.
+        catch_up_seconds=None if lag and silent > _SILENT_S else catch_up,
         # A new Redis has heard of no batch until one with records ends.
         batch=int(fields["batch"]) if "batch" in fields else None,
         batch_records=int(fields.get("records", 0)),
         batch_seconds=float(fields.get("seconds", 0)),
         at=fields["at"],
+        silent_seconds=round(silent, 1),
     )

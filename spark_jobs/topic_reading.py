@@ -37,11 +37,12 @@ def said_plainly(settings: Settings) -> Iterator[None]:
     except KafkaError as error:
         raise StorageError(
             f"Kafka at {settings.kafka_bootstrap} does not answer, or refuses: {error}. "
-            "See `kakou status` and `kakou logs kafka`."
+            "See `kakou status` and `kakou logs kafka`; `kakou up` starts what does not run."
         ) from error
     except pymysql.MySQLError as error:
         raise StorageError(
-            f"A node does not answer, or refuses: {error.args[-1]}. See `kakou status`."
+            f"A node does not answer, or refuses: {error.args[-1]}. See `kakou status`; `kakou up` starts "
+            "what does not run."
         ) from error
 
 

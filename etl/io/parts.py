@@ -82,6 +82,10 @@ def list_raw_files(raw: Path) -> list[str]:
     Raises:
         RawFolderError: no such folder, or it holds no table.
     """
+    if raw.is_file():
+        raise RawFolderError(
+            f"{raw} is a file; name the folder that it lies in, {raw.parent}, with --raw or RAW=."
+        )
     if not raw.is_dir():
         raise RawFolderError(f"Raw folder {raw} does not exist; name another with --raw or RAW=.")
     outputs = {mark.parents[1] for mark in raw.rglob(OUTPUT_MARK)} - {raw}

@@ -58,6 +58,7 @@ def replay(
     from kakou.detection.replay import rules_of
 
     settings = load_settings()
+    files.demand_writable(out, evidence)
     known = files.read_gates(gates)
     read = files.read_passes(passes, settings.origins)
     names = known["kkmc"].unique(maintain_order=True).to_list()

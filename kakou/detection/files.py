@@ -5,6 +5,7 @@ of this package.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,23 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
+def demand_writable(out: Path, evidence: Path | None) -> None:
+    """Demands that results can be written, before the work is done.
+
+    Raises:
+        BadInputError: ``out`` is a folder, ``evidence`` a file, or neither may be made there.
+    """
+    if out.is_dir():
+        raise BadInputError(f"--out {out} is a folder. Name a file in it, such as {out / 'alerts.jsonl'}.")
+    if evidence is not None and evidence.exists() and not evidence.is_dir():
+        raise BadInputError(f"--evidence {evidence} is a file. Name a folder.")
+    for path in (out.parent, evidence):
+        if path is not None:
+            there = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
+            if not there.is_dir() or not os.access(there, os.W_OK):
+                raise BadInputError(f"{path} cannot be made: {there} is no folder that you may write to.")
+
+
 def write_alerts(path: Path, alerts: Iterable[Alert]) -> int:
     """Writes one JSON object per line, whole or not at all; returns how many."""
     count = 0
@@ -151,8 +169,18 @@ def write_alerts(path: Path, alerts: Iterable[Alert]) -> int:
     return count
 
 
+def _demand_file(path: Path) -> None:
+    if path.is_dir():
+        raise BadInputError(f"{path} is a folder. Name one file in it.")
+    if not path.exists():
+        raise BadInputError(f"{path} does not exist. Name a file that does.")
+    if path.is_file() and not path.stat().st_size:
+        raise BadInputError(f"{path} is empty. Export it again, or name another.")
+
+
 def _read_parquet(path: Path, columns: tuple[str, ...], *optional: str) -> pl.DataFrame:
     """As ``_read_text``, of a Parquet file; times as in a CSV."""
+    _demand_file(path)
     try:
         present = pl.read_parquet_schema(path)
         missing = [name for name in columns if name not in present]
@@ -160,8 +188,6 @@ def _read_parquet(path: Path, columns: tuple[str, ...], *optional: str) -> pl.Da
             raise BadInputError(f"{path} lacks the column {', '.join(missing)}. It has: {','.join(present)}.")
         wanted = [*columns, *(name for name in optional if name in present)]
         frame = pl.read_parquet(path, columns=wanted)
-    except FileNotFoundError:
-        raise BadInputError(f"{path} does not exist. Name a file of passes that does.") from None
     except (OSError, pl.exceptions.PolarsError) as error:
         why = str(error).splitlines()[0]
         raise BadInputError(f"{path} cannot be read as Parquet ({why}). Run the batch again.") from error
@@ -171,6 +197,7 @@ def _read_parquet(path: Path, columns: tuple[str, ...], *optional: str) -> pl.Da
 
 def _read_text(path: Path, columns: tuple[str, ...], *optional: str) -> pl.DataFrame:
     """Named columns of a CSV as text, empty where a value is missing; ``optional`` ones if they are there."""
+    _demand_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             header = next(csv.reader(lines), [])
@@ -178,8 +205,6 @@ def _read_text(path: Path, columns: tuple[str, ...], *optional: str) -> pl.DataF
         if missing:
             raise BadInputError(f"{path} lacks the column {', '.join(missing)}. It has: {','.join(header)}.")
         frame = pl.read_csv(path, infer_schema=False, new_columns=header)
-    except FileNotFoundError:
-        raise BadInputError(f"{path} does not exist. Name a CSV file that does.") from None
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         why = str(error).splitlines()[0]
         raise BadInputError(f"{path} cannot be read as a UTF-8 CSV ({why}). Convert the file.") from error

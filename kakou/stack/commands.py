@@ -67,6 +67,8 @@ def status(as_json: _JSON = False) -> None:
                 f"[{colour}]{row.health}[/{colour}]",
             )
         Console().print(table)
+        if not any(row.pid for row in rows):
+            typer.echo("Nothing runs. `kakou up` starts everything.")
     raise typer.Exit(0 if all(row.health == "healthy" for row in rows) else 1)
 
 

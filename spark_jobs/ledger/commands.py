@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from kakou.errors import BadInputError
 from kakou.settings import load_settings
 from spark_jobs.reading_bars import bars
 
@@ -32,8 +34,9 @@ def check(
         typer.Option(help="JSON lines of every attempt: id, status ok|failed|unknown, partition, offset."),
     ] = None,
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for the stream to have handled what the topic holds now.")
-    ] = 30,
+        float,
+        typer.Option(min=0, help="Most seconds to wait for the stream to handle what the topic holds now."),
+    ] = 120,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ledger as JSON.")] = False,
 ) -> None:
     """Hold every offset of the topic against its fate on the nodes, in the archive and among the rejected.
@@ -48,6 +51,8 @@ def check(
     """
     from spark_jobs.ledger.check import read_ledger
 
+    if not math.isfinite(wait):
+        raise BadInputError(f"--wait {wait} is no number of seconds. Name one, such as 60.")
     with bars(quiet=as_json) as tell:
         found = read_ledger(load_settings(), wait, producer_log, tell)
     if as_json:
@@ -82,5 +87,16 @@ def _print(found: Ledger) -> None:
     for law in found.laws:
         verdict = "holds " if law.held else "BROKEN"
         typer.echo(f"{law.law:<5} {verdict} {law.words}")
-    summary = f"lost {found.lost:,}, doubled {found.doubled:,}, unexpected {found.unexpected:,}"
-    typer.echo(("balanced: " if found.balanced else "NOT balanced: ") + summary)
+    typer.echo(_summary(found))
+
+
+def _summary(found: Ledger) -> str:
+    """The last line. What waits is no loss: its law holds as soon as the stream has handled it."""
+    lost = found.lost - found.behind
+    words = f"lost {lost:,}, doubled {found.doubled:,}, unexpected {found.unexpected:,}"
+    if found.balanced:
+        return f"balanced: {words}"
+    if not found.behind:
+        return f"NOT balanced: {words}"
+    waits = f"{found.behind:,} wait for the stream (`kakou stream status`; --wait waits longer)"
+    return f"NOT balanced yet: {waits}; {words}"

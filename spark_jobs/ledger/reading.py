@@ -156,7 +156,10 @@ def read_attempts(path: Path) -> pl.DataFrame:
                 rows = [(id_number(one.id.encode()), one.status, one.partition, one.offset) for one in some]
                 frames.append(pl.DataFrame(rows, schema=ATTEMPT_SCHEMA, orient="row"))
     except (OSError, UnicodeError) as error:
-        raise BadInputError(f"The producer log {path} cannot be read: {error}.") from error
+        raise BadInputError(
+            f"The producer log {path} cannot be read: {error}. Name a file of JSON lines, one for each "
+            "attempt of a producer (docs/runbook.md, the ledger)."
+        ) from error
     return pl.concat(frames)
 
 

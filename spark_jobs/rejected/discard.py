@@ -7,7 +7,7 @@ from collections.abc import Collection
 from kakou.errors import BadInputError
 from kakou.settings import Settings
 from spark_jobs.rejected.cut import keep_unsettled
-from spark_jobs.rejected.fates import hold_fates
+from spark_jobs.rejected.fates import demand_reason, hold_fates
 from spark_jobs.rejected.records import Place, steady_producer
 from spark_jobs.rejected.replay import finish_earlier
 from spark_jobs.topic_reading import said_plainly, topic_consumer
@@ -43,12 +43,13 @@ def discard(
         how many.
 
     Raises:
-        BadInputError: neither reason nor place is named, a place has no unsettled record, or nobody said that
-            it is meant.
+        BadInputError: neither reason nor place is named, no such reason exists, a place has no unsettled
+            record, or nobody said that it is meant.
         StorageError: a store is away; run it again.
     """
     if reason is None and not places:
         raise BadInputError("Name what is to be given up: --reason or --place.")
+    demand_reason(reason)
     with said_plainly(settings), hold_fates(settings) as fates, topic_consumer(settings) as consumer:
         finish_earlier(consumer, settings, fates, fates.unsettled(), dry_run=not sure)
         fated = fates.unsettled()

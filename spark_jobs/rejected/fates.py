@@ -14,13 +14,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from kakou.connections import connect, node_names
+from kakou.errors import BadInputError
+from kakou.passage import REJECT_REASONS
 from kakou.settings import Settings
 from spark_jobs.rejected.records import Place
+from spark_jobs.sinks.sorting import ID_CONFLICT
 from sql.migrate import take_lock
 
 LOCK: Final = "kakou_rejected"
 REPLAYING: Final = "replaying"
 SETTLED: Final = ("replayed", "discarded")
+REASONS: Final = (*REJECT_REASONS, ID_CONFLICT)
 _CHUNK: Final = 1_000
 _HERE: Final = "kafka_partition = %s AND kafka_offset = %s"
 
@@ -113,6 +117,16 @@ class Fates:
         # The next question is asked of the table as it is then.
         self._connection.rollback()
         return found
+
+
+def demand_reason(reason: str | None) -> None:
+    """Demands that records are refused for this at all; None asks for every reason.
+
+    Raises:
+        BadInputError: they are not, so that a slip does not look like an empty answer.
+    """
+    if reason is not None and reason not in REASONS:
+        raise BadInputError(f"No record is refused for {reason!r}. Reasons are: {', '.join(REASONS)}.")
 
 
 @contextmanager

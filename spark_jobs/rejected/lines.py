@@ -60,7 +60,9 @@ def parse_mended(lines: Iterable[str]) -> dict[Place, bytes | None]:
                 "line is one of `kakou rejected list --json`: partition, offset and text or base64."
             ) from error
         if place in found:
-            raise BadInputError(f"Line {number} of the mended records names {place[0]}/{place[1]} again.")
+            raise BadInputError(
+                f"Line {number} of the mended records names {place[0]}/{place[1]} again. Keep one of the two."
+            )
         found[place] = value
     return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kakou.settings import Settings
-from spark_jobs.rejected.fates import OpenFate, read_fates
+from spark_jobs.rejected.fates import OpenFate, demand_reason, read_fates
 from spark_jobs.rejected.records import Place, each_rejected
 from spark_jobs.topic_reading import said_plainly, spans_of, topic_consumer
 
@@ -28,9 +28,13 @@ class Listing:
     Args:
         settings: where everything is.
         reason: only records refused for this.
+
+    Raises:
+        BadInputError: nothing is ever refused for that.
     """
 
     def __init__(self, settings: Settings, reason: str | None = None) -> None:
+        demand_reason(reason)
         self._settings = settings
         with said_plainly(settings), read_fates(settings) as fates:
             self._left: dict[Place, OpenFate] = {

@@ -20,7 +20,7 @@ from kakou.errors import BadInputError, Reject, StorageError
 from kakou.passage import REJECT_REASONS, parse_passage
 from kakou.settings import Settings
 from spark_jobs.rejected.cut import keep_unsettled
-from spark_jobs.rejected.fates import Fates, OpenFate, hold_fates
+from spark_jobs.rejected.fates import Fates, OpenFate, demand_reason, hold_fates
 from spark_jobs.rejected.records import Place, RejectedRecord, delivered, each_rejected, steady_producer
 from spark_jobs.topic_reading import Tell, quietly, read_span, said_plainly, spans_of, topic_consumer
 
@@ -85,9 +85,10 @@ def replay(
         tell: is told how far the reading has come.
 
     Raises:
-        BadInputError: a mended record is none that was refused.
+        BadInputError: nothing is ever refused for that reason, or a mended record is none that was refused.
         StorageError: a store is away; run it again, nothing is produced twice.
     """
+    demand_reason(reason)
     with said_plainly(settings), hold_fates(settings) as fates, topic_consumer(settings) as consumer:
         mended = mended or {}
         _demand_refused(fates, mended)

@@ -10,11 +10,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 
 from etl.params import EtlParams
 from etl.pipeline import run
-from kakou.detection.files import read_passes
+from kakou.detection.files import demand_writable, read_passes
 from kakou.detection.replay import presumed_arrival
+from kakou.errors import BadInputError
 
 PASSES = """GCXH,XZQHMC,KKMC,FXLX,GCSJ,HPZL,HPHM,CLPPXH
 1,丰县,A,1,2024-01-15 08:00:10,02,苏C12345,大众牌
@@ -83,7 +85,17 @@ def test_evidence_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(PASSES, encoding="utf-8")
     (tmp_path / "g.csv").write_text(GATES, encoding="utf-8")
     done = replay(tmp_path, "--evidence", f"{tmp_path}/p.csv")
-    assert done.returncode == 1 and "Name another folder" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "Name a folder" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "a.jsonl").exists(), "said before the work, not after it"
+
+
+def test_alerts_that_cannot_be_written_say_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInputError, match=r"is a folder. Name a file in it, such as .*alerts.jsonl"):
+        demand_writable(tmp_path, None)
+    with pytest.raises(BadInputError, match="no folder that you may write to"):
+        demand_writable(tmp_path / "file" / "deeper" / "a.jsonl", None)
+    demand_writable(tmp_path / "new" / "a.jsonl", tmp_path / "new" / "pages")
 
 
 def test_history_teaches_travel_times(tmp_path: Path) -> None:
@@ -144,6 +156,7 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "g.csv").write_text(GATES, encoding="utf-8")
     for content, words in [
         (None, "does not exist"),
+        ("", "is empty"),
         ("KKMC\nA\n", "lacks the column GCXH"),
         (PASSES.encode("gb18030"), "cannot be read as a UTF-8 CSV"),
     ]:
@@ -152,6 +165,10 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
         done = replay(tmp_path)
         assert done.returncode == 1 and words in done.stderr, done.stderr
         assert "Traceback" not in done.stderr and not (tmp_path / "a.jsonl").exists()
+    for name in ("folder.csv", "folder.parquet"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(BadInputError, match=r"is a folder\. Name one file in it"):
+            read_passes(tmp_path / name)
 
 
 def test_a_clock_that_is_far_ahead_makes_nobody_else_late() -> None:

@@ -213,5 +213,9 @@ def test_names_are_sorted_and_foreign_files_left_out(tmp_path):
 def test_a_missing_or_empty_folder_is_said_in_one_sentence(tmp_path):
     with pytest.raises(RawFolderError, match="does not exist"):
         list_raw_files(tmp_path / "nowhere")
+    (tmp_path / "one.csv").touch()
+    with pytest.raises(RawFolderError, match=f"is a file; name the folder that it lies in, {tmp_path},"):
+        list_raw_files(tmp_path / "one.csv")
+    (tmp_path / "one.csv").unlink()
     with pytest.raises(RawFolderError, match="holds no CSV or XLSX"):
         list_raw_files(tmp_path)

@@ -9,6 +9,7 @@ from poison import GOOD, POISON, line
 
 from kakou.errors import BadInputError
 from spark_jobs.rejected.discard import parse_place
+from spark_jobs.rejected.fates import REASONS, demand_reason
 from spark_jobs.rejected.lines import parse_mended, to_line
 from spark_jobs.rejected.replay import judge
 
@@ -63,3 +64,10 @@ def test_a_contradiction_comes_back_only_mended() -> None:
 def test_what_is_no_place_is_said(text: str) -> None:
     with pytest.raises(BadInputError, match="is no place"):
         parse_place(text)
+
+
+def test_a_reason_that_there_is_not_looks_like_no_empty_answer() -> None:
+    for reason in (None, *REASONS):
+        demand_reason(reason)
+    with pytest.raises(BadInputError, match=r"'bad-time'. Reasons are: .*bad_time.*id_conflict"):
+        demand_reason("bad-time")

@@ -146,3 +146,9 @@ def test_a_folder_of_the_operator_is_left_alone(settings: Settings, tmp_path: Pa
     shutil.copytree(SHIPPED_TOPOLOGY, settings.own_topology_dir)
     with pytest.raises(TopologyError, match="a folder of yours"):
         stage(settings, 3)
+
+
+def test_more_nodes_than_there_are_ports_for_are_refused_with_their_number() -> None:
+    assert len(ET.fromstring(with_nodes(TEXTS, 99)["schema.xml"]).findall("dataNode")) == 99
+    with pytest.raises(TopologyError, match="Name 99 nodes at most"):
+        with_nodes(TEXTS, 500)

@@ -225,6 +225,11 @@ class Settings(BaseSettings):
         return self.var / "models" / "travel_times.csv"
 
     @property
+    def knowledge_file(self) -> Path:
+        """What a history taught about honest traffic, which the stream reads too, swapped whole."""
+        return self.var / "models" / "knowledge.npz"
+
+    @property
     def own_topology_dir(self) -> Path:
         """The sharding of this stack where it was re-sharded: a link that is swapped whole."""
         return self.var / "mycat_conf"

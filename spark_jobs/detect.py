@@ -1,4 +1,4 @@
-"""Query ``detection``: the pure detector, hosted by Spark, its state per bucket of plates in pieces."""
+"""Query ``detection``: the pure detector, hosted by Spark. First buckets of plates, then verdicts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kakou import redis_keys
 from kakou.detection.contradictions import Counts
 from kakou.detection.times import now_stamp, utc_now
 from kakou.settings import Settings
-from spark_jobs.bucket import OUTPUT, Buckets
+from spark_jobs import bucket, verdicts
 from spark_jobs.parse import local_seconds_of, seconds_of, with_fields
 from spark_jobs.sinks.alert_relay import AlertRelay
 from spark_jobs.sinks.alerts import AlertTable
@@ -47,10 +47,20 @@ def passes(records: DataFrame, buckets: int) -> DataFrame:
 
 def detected(records: DataFrame, settings: Settings) -> DataFrame:
     """The query itself: rows ``kind`` (``alert`` or ``counts``) and ``body`` (JSON)."""
-    return (
+    looked = (
         passes(records, settings.detection_buckets)
         .groupBy("bucket")
-        .transformWithStateInPandas(Buckets(settings), OUTPUT, outputMode="Append", timeMode="None")
+        .transformWithStateInPandas(
+            bucket.Buckets(settings), bucket.OUTPUT, outputMode="Append", timeMode="None"
+        )
+    )
+    # A verdict needs what lies in other buckets, and takes few passes: one key.
+    return (
+        looked.withColumn("all", F.lit(0))
+        .groupBy("all")
+        .transformWithStateInPandas(
+            verdicts.Verdicts(settings), verdicts.OUTPUT, outputMode="Append", timeMode="None"
+        )
     )
 
 

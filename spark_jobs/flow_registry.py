@@ -4,29 +4,24 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-import httpx
 import pandas as pd
 import pyspark
 from pyspark import SparkContext
 from pyspark.ml import PipelineModel
 
-from kakou.connections import mlflow_environment
-from kakou.errors import ServiceError
 from kakou.settings import PROJECT_ROOT, Settings
+from spark_jobs.mlflow_server import MlflowServer
 
 POLICY_DIR: Final = PROJECT_ROOT / "mlflow"
 DAYS_FILE: Final = "days.json"
-PROBE_SECONDS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -53,16 +48,8 @@ class FlowRegistry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._address = mlflow_environment(settings)["MLFLOW_TRACKING_URI"]
+        self._server = MlflowServer(settings, "the old forecasts stay.")
         self.policy = tomllib.loads((POLICY_DIR / "registry.toml").read_text(encoding="utf-8"))
-        os.environ.update(mlflow_environment(settings))
-        # The default waits minutes for a server that is down.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # stdout is the command's own
-        around = [part for part in os.environ.get("NO_PROXY", "").split(",") if part]
-        os.environ["NO_PROXY"] = ",".join(dict.fromkeys([*around, settings.host]))
-        self.probe()
 
     @property
     def name(self) -> str:
@@ -70,28 +57,17 @@ class FlowRegistry:
 
     @cached_property
     def _mlflow(self) -> Any:
-        import mlflow.spark
-
-        import mlflow  # takes seconds; a refusal for too little data need not pay for it
-
-        mlflow.set_tracking_uri(self._address)
-        mlflow.set_registry_uri(self._address)
+        mlflow = self._server.library()
+        import_module("mlflow.spark")
         return mlflow
 
     @cached_property
     def _client(self) -> Any:
-        return self._mlflow.MlflowClient(tracking_uri=self._address, registry_uri=self._address)
-
-    def probe(self) -> None:
-        """Asks MLflow whether it is there, so that no training starts for nothing."""
-        try:
-            httpx.get(f"{self._address}/health", timeout=PROBE_SECONDS, trust_env=False).raise_for_status()
-        except httpx.HTTPError as error:
-            raise self._away(error) from error
+        return self._mlflow.MlflowClient(tracking_uri=self._server.address, registry_uri=self._server.address)
 
     def champion(self) -> Champion | None:
         """The champion, or None where there is none yet."""
-        with self._talking():
+        with self._server.talking():
             try:
                 held = self._client.get_model_version_by_alias(self.name, self.policy["champion"]["alias"])
             except self._mlflow.exceptions.MlflowException as error:
@@ -107,7 +83,7 @@ class FlowRegistry:
 
     def load(self, version: str) -> PipelineModel:
         """The fitted pipeline of a version."""
-        with self._talking():
+        with self._server.talking():
             return self._mlflow.spark.load_model(f"models:/{self.name}/{version}", dfs_tmpdir=self._scratch())
 
     def log(
@@ -130,7 +106,7 @@ class FlowRegistry:
         Returns:
             run id and version. The version has no alias yet.
         """
-        with self._talking():
+        with self._server.talking():
             mlflow = self._mlflow
             mlflow.set_experiment(self.policy["experiment"]["name"])
             with mlflow.start_run(tags=tags) as run:
@@ -149,7 +125,7 @@ class FlowRegistry:
 
     def promote(self, version: str) -> None:
         """Gives the alias to a version; readers see the old champion or the new one, never none."""
-        with self._talking():
+        with self._server.talking():
             self._client.set_registered_model_alias(self.name, self.policy["champion"]["alias"], version)
 
     def _log_model(self, model: PipelineModel) -> Any:
@@ -171,20 +147,3 @@ class FlowRegistry:
         folder: Path = self._settings.run_dir / "spark" / "mlflow"
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
-
-    @contextmanager
-    def _talking(self) -> Iterator[None]:
-        import requests
-        from mlflow.exceptions import MlflowException
-
-        try:
-            yield
-        except (MlflowException, requests.RequestException) as error:
-            raise self._away(error) from error
-
-    def _away(self, error: Exception) -> ServiceError:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        return ServiceError(
-            f"MLflow at {self._address} does not answer as it should ({why}); the old forecasts stay. "
-            "See `kakou status` and `kakou logs mlflow`, then train again."
-        )

@@ -1,19 +1,27 @@
-"""Nightly job: minimum travel times between gates, learned from all observed passes.
+"""Nightly job: what honest traffic looks like, learned from all observed passes.
 
-The definition is that of ``kakou.detection.travel``; this is the same in Spark, for histories larger than
-memory. A test holds the two against each other.
+Minimum travel times between gates by the definition of ``kakou.detection.travel``; this is the same in Spark,
+for histories larger than memory, and a test holds the two against each other. And what verdicts go by
+(``kakou.detection.knowledge``), learned from as many vehicles as fit into memory. Each run is a version in
+MLflow.
 """
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import math
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
+import polars as pl
 import structlog
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge
+from kakou.detection.knowledge_bytes import to_bytes
 from kakou.detection.travel import (
     BASIS_FEW,
     BASIS_LEARNED,
@@ -23,31 +31,40 @@ from kakou.detection.travel import (
     SAFETY,
     TRAVEL_COLUMNS,
 )
+from kakou.errors import ServiceError
 from kakou.plates import WHOLE_PLATE_PATTERN
 from kakou.settings import Settings
 from kakou.whole_files import draft_of
+from spark_jobs.mlflow_server import MlflowServer
+from spark_jobs.parse import local_seconds_of
 from spark_jobs.passes import read_passes
 from spark_jobs.session import build_session
 
 log = structlog.get_logger(__name__)
+EXPERIMENT: Final = "travel_times"
+# Passes that knowledge is learned from at most, by whole vehicles: about 1 GB of memory.
+MOST_PASSES: Final = 3_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class TravelTimesResult:
-    """What was learned: ordered pairs written, those with enough trips, and the trips behind all."""
+    """What was learned: ordered pairs written, those with enough trips, and the trips behind all; the share
+    of reads with a wrong character; and the run in MLflow, "" where that was away."""
 
     pairs: int
     learned: int
     trips: int
+    misread: float
     file: str
+    run_id: str
 
 
 def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
-    """Learns minimum travel times and swaps ``settings.travel_times_file`` for the new one, whole.
+    """Learns, and swaps ``settings.travel_times_file`` and ``settings.knowledge_file`` for new ones, whole.
 
     Rows that no gate saw are left out, unless ``settings.origins`` says otherwise.
     Masked plates give no travel time: the file then holds its header only, and the stream falls back to
-    geography.
+    geography. Where MLflow is away the stream learns all the same, and the version has no name.
 
     Raises:
         BadInputError: ``passes`` is not there or is no Parquet of passes.
@@ -55,13 +72,20 @@ def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
     spark = build_session(settings, "learn_travel_times")
     seen = read_passes(spark, passes, settings.origins).where("NOT made_up")
     rows = [tuple(row) for row in travel_times(seen).collect()]
-    _write(settings.travel_times_file, rows)
+    known = knowledge_of(seen)
     result = TravelTimesResult(
         pairs=len(rows),
         learned=sum(row[4] == BASIS_LEARNED for row in rows),
         trips=sum(row[2] for row in rows),
+        misread=round(known.confusion.misread, 4),
         file=str(settings.travel_times_file),
+        run_id="",
     )
+    with draft_of(settings.travel_times_file, durable=True) as draft:
+        _write(draft, rows)
+        result = replace(result, run_id=_logged(settings, passes, result, draft, known))
+    with draft_of(settings.knowledge_file, durable=True) as draft:
+        draft.write_bytes(to_bytes(replace(known, version=result.run_id)))
     if rows:
         log.info("travel times learned", pairs=result.pairs, learned=result.learned, trips=result.trips)
     else:
@@ -71,6 +95,46 @@ def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
             passes=str(passes),
         )
     return result
+
+
+def knowledge_of(passes: DataFrame) -> Knowledge:
+    """What the passes under whole plates teach; of a history that is too large, every so many-th vehicle.
+
+    Args:
+        passes: ``gcxh, kkmc, hphm, hpzl, clppxh, at``, in any order.
+    """
+    whole = passes.where(F.col("hphm").rlike(WHOLE_PLATE_PATTERN))
+    share = max(1, math.ceil(whole.count() / MOST_PASSES))
+    some = whole.where(F.pmod(F.xxhash64("hphm"), F.lit(share)) == 0)
+    rows = some.select("gcxh", "kkmc", "hphm", "hpzl", "clppxh", local_seconds_of(F.col("at")).alias("t"))
+    history = pl.DataFrame(pl.from_arrow(rows.toArrow()))
+    if history.is_empty():
+        return knows_nothing([])
+    return learn_knowledge(history, history["kkmc"].unique().sort().to_list())
+
+
+def _logged(settings: Settings, passes: Path, result: TravelTimesResult, file: Path, known: Knowledge) -> str:
+    """Makes the run in MLflow; returns its id, or "" where MLflow is away."""
+    try:
+        server = MlflowServer(settings, "the stream goes by what was learned all the same.")
+        with server.talking():
+            mlflow = server.library()
+            mlflow.set_experiment(EXPERIMENT)
+            with mlflow.start_run() as run:
+                mlflow.log_param("passes", str(passes))
+                counts = {"pairs": result.pairs, "learned": result.learned, "trips": result.trips}
+                shares = {"misread": known.confusion.misread, "wrong_make": known.make.wrong}
+                mlflow.log_metrics(counts | {"gates": len(known.gates)} | shares)
+                mlflow.log_text(file.read_text(encoding="utf-8"), settings.travel_times_file.name)
+                version = str(run.info.run_id)
+                with tempfile.TemporaryDirectory() as folder:
+                    held = Path(folder) / settings.knowledge_file.name
+                    held.write_bytes(to_bytes(replace(known, version=version)))
+                    mlflow.log_artifact(str(held))
+                return version
+    except ServiceError as error:
+        log.warning("the version is not in MLflow", why=str(error))
+        return ""
 
 
 def travel_times(passes: DataFrame) -> DataFrame:
@@ -119,7 +183,7 @@ def travel_times(passes: DataFrame) -> DataFrame:
 
 
 def _write(target: Path, rows: list[tuple[object, ...]]) -> None:
-    with draft_of(target, durable=True) as draft, draft.open("w", encoding="utf-8", newline="") as out:
+    with target.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(TRAVEL_COLUMNS)
         writer.writerows(rows)

@@ -27,8 +27,8 @@ def read_passes(spark: SparkSession, path: Path, origins: str = OBSERVED) -> Dat
         origins: as ``Settings.origins``; ``all`` lets every row count as observed.
 
     Returns:
-        columns ``gcxh, kkmc, hphm`` (text), ``at`` (timestamp) and ``made_up`` (no gate saw it); rows that
-        lack id, gate or time are left out.
+        columns ``gcxh, kkmc, hphm, hpzl, clppxh`` (text; the last two empty where the file has none), ``at``
+        (timestamp) and ``made_up`` (no gate saw it); rows that lack id, gate or time are left out.
 
     Raises:
         BadInputError: nothing is there, or a column is missing.
@@ -51,6 +51,10 @@ def read_passes(spark: SparkSession, path: Path, origins: str = OBSERVED) -> Dat
         F.col("gcxh").cast("string").alias("gcxh"),
         F.col("kkmc").cast("string").alias("kkmc"),
         F.col("hphm").cast("string").alias("hphm"),
+        *(
+            (F.col(name).cast("string") if name in names else F.lit("")).alias(name)
+            for name in ("hpzl", "clppxh")
+        ),
         F.col("gcsj").cast("timestamp").alias("at"),
         (F.lit(False) if origins == "all" else ~observed).alias("made_up"),
     ).where("gcxh <> '' AND kkmc <> '' AND at IS NOT NULL")

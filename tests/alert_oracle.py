@@ -1,20 +1,19 @@
-"""Law 7: the alerts are those that a look at all stored passes at once finds; each once in the table and once
-in Redis."""
+"""Law 7: the cases are those that a look at all stored passes at once finds; each alert is once in the table,
+and once in Redis if screens are told of it."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
+from typing import Any
 
 import polars as pl
 
 from kakou import redis_keys
-from kakou.alert import Alert
 from kakou.connections import connect, node_names, redis_client
 from kakou.detection.contradictions import find_contradictions
 from kakou.detection.files import load_rules
 from kakou.detection.state import BATCH_SCHEMA, State
-from kakou.detection.verdicts import judge
 from kakou.settings import Settings
 
 _FIELDS = ("gcxh", "kkmc", "hpzl", "hphm", "clppxh", "t")
@@ -33,27 +32,34 @@ def stored_passes(settings: Settings) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict(zip(_FIELDS, kinds, strict=True)), orient="row")
 
 
-def oracle(settings: Settings, passes: pl.DataFrame) -> list[Alert]:
-    """Alerts of passes that are all looked at together, in order of time, so that none is late."""
+def contradictions(settings: Settings, passes: pl.DataFrame) -> set[tuple[str, str]]:
+    """Ids of each two passes that contradict each other, all passes looked at together, in order of time, so
+    that none is late."""
     batch = passes.sort("t", "gcxh").with_columns(pl.lit(None, dtype=pl.Int64).alias("arrival"))
     table = batch.select(BATCH_SCHEMA.names).to_arrow(compat_level=pl.CompatLevel.oldest())
-    rules = load_rules(settings)
-    found = find_contradictions(State(), table.cast(BATCH_SCHEMA), rules)[1]
-    return judge(found, rules, "2024-01-01T00:00:00.000+08:00")
+    found = find_contradictions(State(), table.cast(BATCH_SCHEMA), load_rules(settings)).found
+    return set(zip(found["first_gcxh"].to_pylist(), found["second_gcxh"].to_pylist(), strict=True))
 
 
-def pairs_of(alerts: list[Alert]) -> set[tuple[str, str]]:
-    """Ids of the two passes of each."""
-    return {(one.first.gcxh, one.second.gcxh) for one in alerts}
-
-
-def demand_alerts(settings: Settings, expected: list[Alert]) -> None:
-    """Fails unless table and list hold exactly these, each once, and say the same of it."""
+def demand_alerts(settings: Settings, expected: set[tuple[str, str]]) -> None:
+    """Fails unless each contradiction, of a plate that has no other, is a case; the steps of each case follow
+    each other; and the list holds what screens are told of, once, and says the same of it."""
     connection = connect(settings, "dn1", "kakou_reader")
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT alert_id, body FROM warnings")
-        table = dict(cursor.fetchall())
-    assert set(table) == {one.alert_id for one in expected}
+        table = {alert_id: json.loads(body) for alert_id, body in cursor.fetchall()}
+    cases: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for alert in table.values():
+        cases[alert["case_id"]].append(alert)
+    for alerts in cases.values():
+        assert sorted(one["step"] for one in alerts) == list(range(1, len(alerts) + 1)), alerts
+    pairs = {(one["first"]["gcxh"], one["second"]["gcxh"]) for one in table.values()}
+    assert pairs == expected, (pairs - expected, expected - pairs)
+    assert len(cases) == len(expected)
+    told = {
+        name for name, one in table.items()
+        if one["verdict"] == "cloned_plate" or one["status"] == "withdrawn"
+    }  # fmt: skip
     listed = [json.loads(body) for body in redis_client(settings).lrange(redis_keys.WARNINGS, 0, -1)]
-    assert Counter(alert["alert_id"] for alert in listed) == Counter(table.keys())
-    assert all(json.loads(table[alert["alert_id"]]) == alert for alert in listed)
+    assert Counter(alert["alert_id"] for alert in listed) == Counter(told)
+    assert all(table[alert["alert_id"]] == alert for alert in listed)

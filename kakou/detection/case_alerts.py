@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from kakou.alert import Alert, AlertPass, Evidence, Verdict, alert_id, case_id
 from kakou.detection.cases import Case
-from kakou.detection.horizon import Passes
+from kakou.detection.horizon import Row
+from kakou.detection.reads import severity_of, value_of
 from kakou.detection.rules import BASIS_HISTORY, Rules
 from kakou.detection.times import text_of
-from kakou.detection.verdicts import severity_of, value_of
 from kakou.fields import MISSING, VEHICLE_TYPE_NAMES
 
 RULE_VERSION: Final = "cases-1"
@@ -20,7 +20,7 @@ _VERDICTS: Final[dict[str, Verdict]] = {
 _FEWEST_FOR_SURE: Final = 2
 
 
-def alert_of(case: Case, passes: Passes, rules: Rules, stamp: Callable[[int], str]) -> Alert:
+def alert_of(case: Case, rules: Rules, stamp: Callable[[int], str]) -> Alert:
     """The alert of a case.
 
     ``confidence`` is how likely the verdict is right; of ``undecided``, how likely two vehicles drive.
@@ -28,10 +28,11 @@ def alert_of(case: Case, passes: Passes, rules: Rules, stamp: Callable[[int], st
     Args:
         stamp: makes the contract's time stamp of seconds of local time.
     """
-    rows = passes.frame[[case.first, case.second]].to_dicts()
+    shown = case.strongest
+    rows = shown.first.row, shown.second.row
     first, second = (_side(row, rules) for row in rows)
-    gap = abs(int(rows[1]["t"] - rows[0]["t"]))
-    start, end = (int(passes.code[row]) for row in (case.first, case.second))
+    gap = rows[1].t - rows[0].t
+    start, end = (rules.code[row.kkmc] for row in rows)
     distance = rules.distance_km[start, end]
     known = bool(distance == distance)
     verdict = _VERDICTS[case.cause]
@@ -40,42 +41,41 @@ def alert_of(case: Case, passes: Passes, rules: Rules, stamp: Callable[[int], st
         "misread": (1 - case.probability) * min((one.share for one in case.odd), default=1.0),
     }[case.cause]  # fmt: skip
     confidence = round(float(sure), 4)
-    last = max(
-        int(passes.stamped[row]) for row in (case.first, case.second, *(o.look.index for o in case.odd))
-    )
+    last = max(one.t for one in (*rows, *(odd.look.row for odd in case.odd)))
     return Alert(
         alert_id=alert_id(case.plate, first.gcxh, second.gcxh, RULE_VERSION),
         verdict=verdict,
         confidence=confidence,
         severity=severity_of(confidence) if verdict == "cloned_plate" else "low",
         hphm=case.plate,
-        hpzl=value_of(rows[0]["hpzl"]) or value_of(rows[1]["hpzl"]) or MISSING,
+        hpzl=value_of(rows[0].hpzl) or value_of(rows[1].hpzl) or MISSING,
         first=first,
         second=second,
         gap_seconds=gap,
-        min_travel_seconds=round(case.least),
+        min_travel_seconds=round(shown.least),
         distance_km=round(float(distance), 1) if known else None,
         implied_kmh=round(float(distance) / gap * 3600, 1) if known and gap else None,
-        evidence=tuple(_evidence(case, passes, rules, first, second, (start, end))),
+        evidence=tuple(_evidence(case, rules, first, second, (start, end))),
         case_id=case_id(case.plate, RULE_VERSION),
         rule_version=RULE_VERSION,
         detected_at=stamp(last),
     )
 
 
-def _side(row: dict[str, Any], rules: Rules) -> AlertPass:
+def _side(row: Row, rules: Rules) -> AlertPass:
     return AlertPass(
-        gcxh=row["gcxh"], kkmc=row["kkmc"], kkmc_name=rules.name_of(row["kkmc"]), gcsj=text_of(row["t"]),
-        clppxh=row["clppxh"] or MISSING,
+        gcxh=row.gcxh, kkmc=row.kkmc, kkmc_name=rules.name_of(row.kkmc), gcsj=text_of(row.t),
+        clppxh=row.clppxh or MISSING,
     )  # fmt: skip
 
 
 def _evidence(
-    case: Case, passes: Passes, rules: Rules, first: AlertPass, second: AlertPass, at: tuple[int, int]
+    case: Case, rules: Rules, first: AlertPass, second: AlertPass, at: tuple[int, int]
 ) -> list[Evidence]:
-    right, least = abs(round(case.gap)), round(case.least)
-    stamped = abs(int(passes.stamped[case.second] - passes.stamped[case.first]))
-    gap = stamped if case.cause == "clock" else right
+    shown = case.strongest
+    sides = shown.first, shown.second
+    right, least = abs(round(shown.gap)), round(shown.least)
+    gap = abs(sides[1].row.t - sides[0].row.t) if case.cause == "clock" else right
     learned = rules.basis[at] == BASIS_HISTORY
     speed = f"{rules.fallback_kmh:g}"
     zh, en = ("按历史通行", "by the passes of the past") if learned else (
@@ -88,20 +88,20 @@ def _evidence(
             f"{first.kkmc} and {second.kkmc} {gap} s apart; {en} it takes at least {least} s.",
         )
     ]  # fmt: skip
-    makers = case.makers
+    makers = [look.maker for look in sides]
     if makers[0] and makers[1] and makers[0] != makers[1]:
         found.append(Evidence(
             "brand_differs", 0.0, f"两次识别的车辆品牌不同：{first.clppxh} 与 {second.clppxh}。",
             f"The two passes show different brands: {first.clppxh} and {second.clppxh}.",
         ))  # fmt: skip
-    types = [passes.types[row] for row in (case.first, case.second)]
+    types = [look.type for look in sides]
     if types[0] and types[1] and types[0] != types[1]:
         names = [VEHICLE_TYPE_NAMES.get(one, one) for one in types if one]
         found.append(Evidence(
             "type_differs", 0.0, f"两次识别的号牌种类不同：{names[0]} 与 {names[1]}。",
             f"The two passes show different plate types: {types[0]} and {types[1]}.",
         ))  # fmt: skip
-    for side, offset in zip((first, second), case.offsets, strict=True):
+    for side, offset in zip((first, second), (look.row.t - look.t for look in sides), strict=True):
         if abs(offset) >= 1:
             ahead_zh, ahead_en = ("快", "ahead") if offset > 0 else ("慢", "behind")
             found.append(Evidence(

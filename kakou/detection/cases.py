@@ -13,39 +13,77 @@ by how likely it makes just these passes:
 
 The odd passes are the cheapest set that leaves no contradiction, with those that show the same foreign make.
 Densities are per second: how likely is a read under this plate, at this gate, in this second, under each
-cause. How common clones are is estimated from all cases together. All of this is a function of the *set* of
-passes, so order and repetition change nothing.
+cause.
+
+What lies far apart in time tells nothing of each other, so a case is judged in episodes (``episodes.py``).
+One is a function of the *set* of its passes, so order and repetition change nothing, and the stream, which
+soon forgets, comes to the same verdict as a look at the whole day. What the episodes of a plate say adds up.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-import numpy as np
-
 from kakou.detection.cover import cover_of
-from kakou.detection.doubts import MOST, Crowd, Draft, strength_of
-from kakou.detection.horizon import MOST_LOOKS, NEAR_S, Look, Passes, Shown, contradicts
-from kakou.detection.likelihood import (
-    Odd,
-    companions_of,
-    follows,
-    odd_of,
-    profile_of,
-    second_make,
-)
+from kakou.detection.doubts import MOST, Crowd, strength_of
+from kakou.detection.horizon import MOST_LOOKS, Look, Passes, Shown, pairs_near
+from kakou.detection.likelihood import Odd, companions_of, follows, odds_of, profile_of, second_make
 
-# Share of plates that two cars drive under on a day, before anything is seen, and how many plates that is
-# worth.
-PRIOR, PRIOR_PLATES = 0.001, 2000
-_EM_ROUNDS: Final = 30
+# Share of plates that two cars drive under on a day, before anything is seen.
+PRIOR: Final = 0.002
+# Episodes further apart than this make another case of the plate.
+CASE_S: Final = 86_400
 # Reasons are not as independent as their sum would have it, and no likelihood is quite right: together they
 # count for so much of their sum.
 _TEMPER: Final = 0.8
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What the passes around some contradictions of a plate say.
+
+    Attributes:
+        plate: its text.
+        looks: the passes, by right time.
+        odd: those that are somebody else's; none where the clocks explain everything.
+        first, second: the two that contradict each other most, by stamped (time, id).
+        least: seconds that the trip between the two takes at least.
+        gap: seconds between the two, clocks set right.
+        weights: log-odds by reason.
+    """
+
+    plate: str
+    looks: tuple[Look, ...]
+    odd: tuple[Odd, ...]
+    first: Look
+    second: Look
+    least: float
+    gap: float
+    weights: dict[str, float]
+
+    @property
+    def begin(self) -> int:
+        """Stamped time of the oldest pass that is told of."""
+        return min(self._times)
+
+    @property
+    def last(self) -> int:
+        """Stamped time of the newest pass that is told of."""
+        return max(self._times)
+
+    @property
+    def _times(self) -> list[int]:
+        return [look.row.t for look in (self.first, self.second, *(one.look for one in self.odd))]
+
+    @property
+    def lacking(self) -> tuple[bool, float]:
+        """The greater, the more the two contradict each other."""
+        return bool(self.odd), -self.gap / self.least
 
 
 @dataclass(frozen=True)
@@ -53,142 +91,124 @@ class Case:
     """What is known of one plate.
 
     Attributes:
-        plate: its text.
+        episodes: by time.
         probability: that two vehicles drive under it.
         cause: ``clock``, ``misread``, ``clone`` or ``open``.
-        first, second: rows of the passes that contradict each other most, by (time, id).
-        odd: the passes that are somebody else's.
-        least: seconds that the trip between the two takes at least.
-        gap: seconds between the two, clocks set right.
-        weights: log-odds by reason.
+        weights: log-odds by reason, of all episodes together.
     """
 
-    plate: str
+    episodes: tuple[Episode, ...]
     probability: float
     cause: str
-    first: int
-    second: int
-    odd: tuple[Odd, ...]
-    least: float
-    gap: float
-    offsets: tuple[float, float]
-    makers: tuple[str | None, str | None]
-    weights: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float]
+
+    @property
+    def plate(self) -> str:
+        return self.episodes[0].plate
+
+    @property
+    def odd(self) -> tuple[Odd, ...]:
+        """The passes that are somebody else's."""
+        return tuple(one for episode in self.episodes for one in episode.odd)
+
+    @property
+    def strongest(self) -> Episode:
+        """The one whose contradiction is shown."""
+        return max(self.episodes, key=lambda one: one.lacking)
 
 
-def judge_cases(passes: Passes, plates: list[str], before: Mapping[str, Shown]) -> list[Case]:
-    """One case for each plate with a contradiction.
+def chained(episodes: Sequence[Episode]) -> list[list[Episode]]:
+    """Episodes of a plate by time, put together to cases: those at most ``CASE_S`` apart."""
+    found: list[list[Episode]] = []
+    for episode in episodes:
+        if found and episode.begin - found[-1][-1].last <= CASE_S:
+            found[-1].append(episode)
+        else:
+            found.append([episode])
+    return found
+
+
+def judge_case(episodes: Sequence[Episode]) -> Case:
+    """The verdict on a plate, from its episodes by time."""
+    weights = Counter[str]()
+    for episode in episodes:
+        weights.update(episode.weights)
+    odd = [one for episode in episodes for one in episode.odd]
+    if not odd:
+        shifted = any(look.row.t - look.t for one in episodes for look in (one.first, one.second))
+        return Case(tuple(episodes), PRIOR, "clock" if shifted else "open", {})
+    before = math.log(PRIOR / (1 - PRIOR))
+    log_odds = max(-30.0, min(30.0, before + _TEMPER * sum(weights.values())))
+    probability = 1 / (1 + math.exp(-log_odds))
+    explained = min(one.share for one in odd) > 0.5
+    cause = "clone" if probability >= 0.5 else "misread" if explained else "open"
+    return Case(tuple(episodes), probability, cause, {"prior": before} | dict(weights))
+
+
+def judge_episode(passes: Passes, plate: str, crowd: Crowd) -> Episode | None:
+    """What the passes of a plate around some contradictions say; None where nothing contradicts.
 
     Args:
-        passes: all passes of the horizon.
-        plates: those that have one.
-        before: what the history shows of these plates and of their neighbours.
+        passes: those of the plate and of its neighbours.
+        crowd: contradictions of all plates about then.
     """
-    drafts = [_draft(passes, plate) for plate in sorted(plates)]
-    crowd = Crowd(passes, drafts)
-    found = [_case(passes, draft, crowd, before) for draft in drafts]
-    cases = [case for case in found if case is not None]
-    prior = _prior(len(passes.rows), [_together(case.weights) for case in cases if case.odd])
-    return [_with_prior(case, prior) if case.odd else case for case in cases]
-
-
-def _together(weights: dict[str, float]) -> float:
-    return _TEMPER * sum(weights.values())
-
-
-def _prior(plates: int, log_ratios: list[float]) -> float:
-    """Share of plates with a second car that makes the likelihoods of all cases together greatest."""
-    ratios = np.exp(np.clip(log_ratios, -30, 30))
-    share = PRIOR
-    for _ in range(_EM_ROUNDS):
-        likely = share * ratios / (1 - share + share * ratios)
-        share = (likely.sum() + PRIOR * PRIOR_PLATES) / (max(plates, len(ratios)) + PRIOR_PLATES)
-    return float(share)
-
-
-def _with_prior(case: Case, prior: float) -> Case:
-    before = math.log(prior / (1 - prior))
-    log_odds = max(-30.0, min(30.0, before + _together(case.weights)))
-    weights = {"prior": before} | case.weights
-    probability = 1 / (1 + math.exp(-log_odds))
-    explained = min(one.share for one in case.odd) > 0.5
-    cause = "clone" if probability >= 0.5 else "misread" if explained else "open"
-    return replace(case, probability=probability, cause=cause, weights=weights)
-
-
-def _draft(passes: Passes, plate: str) -> Draft:
+    if plate not in passes.rows:
+        return None
     looks = passes.looks(plate)[:MOST_LOOKS]
-    edges = []
-    for i, a in enumerate(looks):
-        for j in range(i + 1, len(looks)):
-            if looks[j].t - a.t >= NEAR_S:
-                break
-            if contradicts(passes, a, looks[j]):
-                edges.append((i, j))
-    return Draft(plate, looks, edges)
-
-
-def _case(passes: Passes, draft: Draft, crowd: Crowd, before: Mapping[str, Shown]) -> Case | None:
-    plate, looks, edges = draft.plate, draft.looks, draft.edges
+    edges = pairs_near(passes, looks) if len(looks) > 1 else []
     if not edges:
-        return _clock_case(passes, plate)
-    profile = profile_of(looks, before.get(plate, Shown()))
-    prices = [odd_of(passes, plate, look, profile, before) for look in looks]
+        return _clock_episode(passes, plate, looks)
+    known = passes.context.knowledge
+    profile = profile_of(looks, passes.context.past.shown.get(plate, Shown()))
+    prices = odds_of(passes, plate, looks, profile)
     cover = cover_of(len(looks), edges, [one.clone - one.misread for one in prices])
-    companions = companions_of(passes, looks, cover, profile)
-    odd = [prices[at] for at in sorted(cover | companions, key=lambda at: looks[at].t)]
-    track = 0.0
-    for one, then in pairwise(odd):
-        track += follows(passes, one.look, then.look)
+    companions = companions_of(looks, edges, cover, profile)
+    # Looks are by time, and so are their indices.
+    taken = sorted(cover | companions)
+    apart = set(edges)
+    track = sum(follows(known, looks[a], looks[b], (a, b) in apart) for a, b in pairwise(taken))
     single = 0.0
     for at in sorted(cover):
-        strength = strength_of(passes, draft, crowd, at)
+        strength = strength_of(passes, plate, looks, edges, crowd, at)
         single += max(-MOST, min(strength, prices[at].clone - prices[at].misread))
     # Two passes that are hardly wrong, each by the same clock, make no track.
     weights = {"passes": single, "track": min(track, max(0.0, single))}
-    makes = second_make(passes.knowledge, looks)
+    makes = second_make(known, looks)
     if makes:
         weights["make"] = makes
     i, j = _strongest(passes, looks, edges)
     a, b = looks[i], looks[j]
-    first, second = sorted(
-        (a, b), key=lambda one: (passes.stamped[one.index], passes.frame["gcxh"][one.index])
-    )
-    offset_a, offset_b = (float(passes.stamped[one.index] - one.t) for one in (first, second))
-    return Case(
-        plate=plate, probability=PRIOR, cause="open", first=first.index, second=second.index,
-        odd=tuple(odd), least=float(passes.least[a.gate, b.gate]), gap=b.t - a.t,
-        offsets=(offset_a, offset_b),
-        makers=(first.maker, second.maker), weights=weights,
+    first, second = sorted((a, b), key=lambda look: look.row)
+    return Episode(
+        plate, tuple(looks), tuple(prices[at] for at in taken), first, second,
+        least=float(passes.context.rules.least[a.gate, b.gate]), gap=b.t - a.t, weights=weights,
     )  # fmt: skip
 
 
-def _clock_case(passes: Passes, plate: str) -> Case | None:
+def _clock_episode(passes: Passes, plate: str, looks: list[Look]) -> Episode | None:
     """The two passes that are the furthest from a possible trip as they are stamped."""
     low, high = passes.rows[plate]
-    least = passes.least
+    least = passes.context.rules.least
     best: tuple[float, int, int] | None = None
-    rows = sorted(range(low, high), key=lambda row: (passes.stamped[row], row))
-    for n, i in enumerate(rows):
-        for j in rows[n + 1 :]:
-            way = least[passes.code[i], passes.code[j]]
-            gap = float(passes.stamped[j] - passes.stamped[i])
-            if passes.code[i] != passes.code[j] and way > 0 and gap < way:
-                best = max(best, (float(way - gap), i, j)) if best else (float(way - gap), i, j)
+    for i in range(low, high):
+        for j in range(i + 1, high):
+            a, b, gap = passes.code[i], passes.code[j], float(passes.stamped[j] - passes.stamped[i])
+            way = float(least[a, b]) if min(a, b) >= 0 and a != b else 0.0
+            if way > 0 and gap < way:
+                best = max(best, (way - gap, i, j)) if best else (way - gap, i, j)
     if best is None:
         return None
     _, i, j = best
-    offsets = float(passes.stamped[i] - passes.t[i]), float(passes.stamped[j] - passes.t[j])
-    return Case(
-        plate=plate, probability=PRIOR, cause="clock" if any(offsets) else "open", first=i, second=j, odd=(),
-        least=float(least[passes.code[i], passes.code[j]]), gap=float(passes.t[j] - passes.t[i]),
-        offsets=offsets, makers=(passes.makers[i], passes.makers[j]),
+    first, second = passes.look(i), passes.look(j)
+    return Episode(
+        plate, tuple(looks), (), first, second, least=float(least[first.gate, second.gate]),
+        gap=second.t - first.t, weights={},
     )  # fmt: skip
 
 
 def _strongest(passes: Passes, looks: list[Look], edges: list[tuple[int, int]]) -> tuple[int, int]:
     def share(edge: tuple[int, int]) -> tuple[float, int, int]:
         a, b = looks[edge[0]], looks[edge[1]]
-        return (b.t - a.t) / passes.least[a.gate, b.gate], *edge
+        return (b.t - a.t) / passes.context.rules.least[a.gate, b.gate], *edge
 
     return min(edges, key=share)

@@ -8,6 +8,7 @@ least to be explained, with few clocks changed: sums of absolute values, which s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kakou.detection.trips import trips_of
+from kakou.detection.trips import trips_of, without_repeats
 
 STEP_S: Final = 600
+# Offsets are estimated for a block at a time, from the passes as far as this from it.
+BLOCK_S, MARGIN_S = 2 * 3600, 2 * 3600
 # About so many trips of a gate are taken together: a jump is known when most of them came after it.
 TOGETHER: Final = 10
 _LEAST_MEMORY_S, _MOST_MEMORY_S = 900.0, 7200.0
@@ -45,7 +48,7 @@ Ints = npt.NDArray[np.int64]
 class Clocks:
     """Seconds that each gate is ahead, by (which, gate code, step of ``STEP_S`` since ``begin``).
 
-    ``doubt`` is the error of the offset of a gate that is to be expected, in seconds.
+    ``doubt`` is the error of the offset of a gate that is to be expected, in seconds, by (gate, step).
     ``which`` is -1, 0 or 1: by the trips before that moment, around it, and after it. Where a clock jumps,
     the three differ.
     """
@@ -65,11 +68,18 @@ class Clocks:
                 found = np.where(-later > STEP_S * (ahead - 1), np.minimum(found, later), found)
         return found
 
+    def doubt_at(self, codes: Ints, times: npt.NDArray[np.generic]) -> Floats:
+        """Errors to be expected at stamped times, of gates that are known."""
+        return self.doubt[codes, self._step(times)]
+
+    def _step(self, times: npt.NDArray[np.generic]) -> Ints:
+        steps = np.clip((times - self.begin) // STEP_S, 0, self.ahead.shape[2] - 1)
+        return np.asarray(steps, dtype=np.int64)
+
     def raw(self, codes: Ints, times: npt.NDArray[np.generic], which: int) -> Floats:
         """Offsets of the step of each time."""
-        step = np.clip((times - self.begin) // STEP_S, 0, self.ahead.shape[2] - 1).astype(np.int64)
         known = codes >= 0
-        return np.where(known, self.ahead[which + 1, np.where(known, codes, 0), step], 0.0)
+        return np.where(known, self.ahead[which + 1, np.where(known, codes, 0), self._step(times)], 0.0)
 
 
 def no_clocks(gates: int) -> Clocks:
@@ -79,7 +89,7 @@ def no_clocks(gates: int) -> Clocks:
 
 def constant_clocks(ahead: Floats) -> Clocks:
     """Each clock is off by the same all the time."""
-    return Clocks(0, np.repeat(ahead[None, :, None], len(_WAYS), axis=0), np.zeros(len(ahead)))
+    return Clocks(0, np.repeat(ahead[None, :, None], len(_WAYS), axis=0), np.zeros((len(ahead), 1)))
 
 
 def constant_offsets(whole: pl.DataFrame, gates: int) -> Floats:
@@ -154,6 +164,54 @@ def clocks_of(whole: pl.DataFrame, usual: Floats, spread: Floats, constant: Floa
     return clocks
 
 
+def clocks_by_blocks(whole: pl.DataFrame, usual: Floats, spread: Floats, constant: Floats) -> Clocks:
+    """As ``clocks_of``, each block of time from the passes within ``MARGIN_S`` of it and no others.
+
+    So what the stream, which soon forgets, and a look at the whole day find is the same.
+    """
+    if whole.is_empty():
+        return constant_clocks(constant)
+    numbers = (whole["t"] // BLOCK_S).unique().sort().to_list()
+    blocks = {n: clocks_of_block(whole, n, usual, spread, constant) for n in numbers}
+    return joined(blocks, constant)
+
+
+def clocks_of_block(
+    whole: pl.DataFrame, block: int, usual: Floats, spread: Floats, constant: Floats
+) -> Clocks:
+    """What the clocks were ahead from ``block * BLOCK_S`` on; else as ``clocks_of``.
+
+    Args:
+        whole: ``hphm``, ``kkmc``, ``code`` (0 or more), ``t``, ``gcxh`` by (plate, time, id).
+    """
+    begin, t = block * BLOCK_S, pl.col("t")
+    near = without_repeats(whole.filter(t >= begin - MARGIN_S, t < begin + BLOCK_S + MARGIN_S))
+    return _cut(clocks_of(near, usual, spread, constant), len(constant), begin)
+
+
+def joined(blocks: Mapping[int, Clocks], constant: Floats) -> Clocks:
+    """One estimate from those of blocks; where one is missing, what each gate always is ahead."""
+    if not blocks:
+        return constant_clocks(constant)
+    first, last = min(blocks), max(blocks)
+    always = constant_clocks(constant)
+    every = [
+        blocks.get(number) or _cut(always, len(constant), number * BLOCK_S)
+        for number in range(first, last + 1)
+    ]
+    ahead = np.concatenate([one.ahead for one in every], axis=2)
+    return Clocks(first * BLOCK_S, ahead, np.concatenate([one.doubt for one in every], axis=1))
+
+
+def _cut(clocks: Clocks, gates: int, begin: int) -> Clocks:
+    """The block that begins then."""
+    moments = begin + STEP_S * (np.arange(BLOCK_S // STEP_S) + 0.5)
+    codes, times = np.repeat(np.arange(gates), len(moments)), np.tile(moments, gates)
+    shape = gates, len(moments)
+    ahead = np.stack([clocks.raw(codes, times, which).reshape(shape) for which in _WAYS])
+    return Clocks(begin, ahead, clocks.doubt_at(codes, times).reshape(shape))
+
+
 def _sum(known: Clocks, changed: Clocks) -> Clocks:
     """Both offsets together; those of ``changed`` are by times that ``known`` has set right."""
     ways, gates, steps = changed.ahead.shape
@@ -167,7 +225,8 @@ def _sum(known: Clocks, changed: Clocks) -> Clocks:
     for which in range(-1, ways - 1):
         first = known.raw(codes, times, which)
         found.append((first + changed.raw(codes, times - first, which)).reshape(gates, len(moments)))
-    return Clocks(begin, np.stack(found), changed.doubt)
+    doubt = np.repeat(changed.doubt[:, :1], len(moments), axis=1)
+    return Clocks(begin, np.stack(found), doubt)
 
 
 def estimate_clocks(trips: pl.DataFrame, usual: Floats, spread: Floats) -> Clocks:
@@ -211,7 +270,7 @@ def estimate_clocks(trips: pl.DataFrame, usual: Floats, spread: Floats) -> Clock
     at = np.arange(steps)[:, None]
     gate = np.arange(gates)[None, :]
     shown = [known[at, gate], known[at + later // 2, gate], known[at + later, gate]]
-    return Clocks(begin, np.stack([one.T for one in shown]), doubt)
+    return Clocks(begin, np.stack([one.T for one in shown]), np.repeat(doubt[:, None], steps, axis=1))
 
 
 def _pace_of(start: Ints, end: Ints, scale: Floats, gates: int, seconds: int) -> tuple[Floats, Floats]:

@@ -54,8 +54,8 @@ def replay(
     from kakou.detection import files
     from kakou.detection.evidence_files import write_evidence
     from kakou.detection.knowledge import knows_nothing, learn_knowledge
+    from kakou.detection.learned_rules import rules_of
     from kakou.detection.replay import replay as run
-    from kakou.detection.replay import rules_of
 
     settings = load_settings()
     files.demand_writable(out, evidence)

@@ -15,7 +15,7 @@ long as no pass is later than ``Limits.lateness``. Beyond that it sets the pass 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -84,7 +84,24 @@ class Counts:
         return Counts(**{name: mine[name] + theirs[name] for name in mine})
 
 
-def find_contradictions(state: State, batch: pa.Table, rules: Rules) -> tuple[State, pa.Table, Counts]:
+class Looked(NamedTuple):
+    """What one batch gave.
+
+    Attributes:
+        state: for the next call.
+        found: the contradictions that it completes, ``CONTRADICTION_SCHEMA``: each pair once, ``first``
+            before ``second`` by (time, id).
+        counts: what became of its passes.
+        fresh: those that were taken into the state, ``state.STATE_SCHEMA``.
+    """
+
+    state: State
+    found: pa.Table
+    counts: Counts
+    fresh: pa.Table
+
+
+def find_contradictions(state: State, batch: pa.Table, rules: Rules) -> Looked:
     """Takes one batch of passes into the state and returns the contradictions that it completes.
 
     Called by the runtime once per bucket and batch, with the state that the last call returned.
@@ -94,9 +111,6 @@ def find_contradictions(state: State, batch: pa.Table, rules: Rules) -> tuple[St
         batch: ``state.BATCH_SCHEMA`` in order of arrival; times are whole seconds of local time.
         rules: window, lateness and travel times.
 
-    Returns:
-        the new state; the contradictions (``CONTRADICTION_SCHEMA``, each pair once, ``first`` before
-        ``second`` by (time, id)); the counts.
     """
     arrived = pl.DataFrame(pl.from_arrow(batch))
     decidable = arrived.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
@@ -122,8 +136,9 @@ def find_contradictions(state: State, batch: pa.Table, rules: Rules) -> tuple[St
         crowded=crowded,
         contradictions=len(found),
     )
-    added = _arrow(fresh.select(STATE_SCHEMA.names))
-    return state.grown(added, newest, newest - rules.limits.retention), _arrow(found), counts
+    added = _arrow(fresh.select(STATE_SCHEMA.names)).cast(STATE_SCHEMA)
+    after = state.grown(added, newest, newest - rules.limits.retention)
+    return Looked(after, _arrow(found), counts, added)
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:

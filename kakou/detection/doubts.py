@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import polars as pl
 
-from kakou.detection.horizon import Look, Passes
+from kakou.detection.horizon import Context, Look, Passes
 
 # So many other plates that contradict themselves at a gate within the hour, and what a pass there still
 # weighs.
@@ -20,23 +22,37 @@ MOST: Final = 12.0
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A plate's passes, and the pairs of them that contradict each other."""
+class Pair:
+    """Two passes of a plate that contradict each other as they are stamped: gates and times."""
 
     plate: str
-    looks: list[Look]
-    edges: list[tuple[int, int]]
+    a: str
+    t_a: int
+    b: str
+    t_b: int
+
+
+def pairs_of(found: pl.DataFrame) -> list[Pair]:
+    """Contradictions as ``find_contradictions`` gives them."""
+    columns = ("hphm", "first_kkmc", "first_t", "second_kkmc", "second_t")
+    return [Pair(*row) for row in found.select(columns).iter_rows()]
 
 
 class Crowd:
     """Which plates have contradictions at which gate and when: several at once are a clock's doing."""
 
-    def __init__(self, passes: Passes, drafts: list[Draft]) -> None:
+    def __init__(self, pairs: Iterable[Pair], context: Context) -> None:
+        code = context.rules.code
+        # A gate that is no longer described says nothing.
+        every = [one for one in pairs if one.a in code and one.b in code]
+        a, b = (np.array([code[gate] for gate in gates], np.int64) for gates in _sides(every, "a", "b"))
+        t_a, t_b = (np.array(times, np.float64) for times in _sides(every, "t_a", "t_b"))
+        hit = np.flatnonzero(context.contradictory(a, t_a, b, t_b))
         self._plates: dict[tuple[int, int], set[str]] = {}
-        for draft in drafts:
-            for at in {at for edge in draft.edges for at in edge}:
-                look = draft.looks[at]
-                self._plates.setdefault((look.gate, int(look.t // _CROWD_S)), set()).add(draft.plate)
+        for gates, stamped in ((a[hit], t_a[hit]), (b[hit], t_b[hit])):
+            right = stamped - context.clocks.at(gates, stamped)
+            for at, gate, t in zip(hit, gates, right, strict=True):
+                self._plates.setdefault((int(gate), int(t // _CROWD_S)), set()).add(every[at].plate)
 
     def size(self, look: Look, plate: str) -> int:
         """Other plates with a contradiction at that gate about then."""
@@ -45,25 +61,31 @@ class Crowd:
         return len(set().union(*near) - {plate})
 
 
-def strength_of(passes: Passes, draft: Draft, crowd: Crowd, at: int) -> float:
+def _sides(pairs: list[Pair], *names: str) -> list[list[Any]]:
+    return [[getattr(one, name) for one in pairs] for name in names]
+
+
+def strength_of(
+    passes: Passes, plate: str, looks: list[Look], edges: list[tuple[int, int]], crowd: Crowd, at: int
+) -> float:
     """The most that a pass can weigh: little where its trips are only just too fast, as somebody is the
     fastest, where a clock that changed leaves doubt, and where many plates contradict themselves at once."""
     most = 0.0
-    for edge in draft.edges:
+    for edge in edges:
         if at in edge:
-            a, b = (draft.looks[one] for one in edge)
-            doubt = _NOISE_S + sum(_doubt(passes, one) for one in (a, b))
-            share = (b.t - a.t + doubt) / float(passes.least[a.gate, b.gate])
+            a, b = (looks[one] for one in edge)
+            doubt = _NOISE_S + sum(_doubt(passes.context, one) for one in (a, b))
+            share = (b.t - a.t + doubt) / float(passes.context.rules.least[a.gate, b.gate])
             weight = _JUST + _STEEP * max(0.0, 1 - share)
-            others = max(crowd.size(one, draft.plate) for one in (a, b))
+            others = max(crowd.size(one, plate) for one in (a, b))
             most = max(most, weight if others < _CROWD else min(weight, _CROWDED))
     return min(MOST, most)
 
 
-def _doubt(passes: Passes, look: Look) -> float:
+def _doubt(context: Context, look: Look) -> float:
     """Seconds by which the time of a pass may be off: more where its clock changed, and while it does."""
-    gate, stamped = np.array([look.gate]), passes.stamped[[look.index]]
-    before, after = (float(passes.clocks.at(gate, stamped, which)[0]) for which in (-1, 1))
-    return float(passes.clocks.doubt[look.gate]) + _CHANGE_DOUBT * (
-        passes.changed(look) + abs(after - before)
-    )
+    gate, stamped = np.array([look.gate]), np.array([float(look.row.t)])
+    before, after = (float(context.clocks.at(gate, stamped, which)[0]) for which in (-1, 1))
+    changed = float(context.changed(gate, stamped)[0])
+    doubt = float(context.clocks.doubt_at(gate, stamped)[0])
+    return doubt + _CHANGE_DOUBT * (changed + abs(after - before))

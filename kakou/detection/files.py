@@ -14,6 +14,9 @@ from typing import Final
 import polars as pl
 
 from kakou.alert import Alert
+from kakou.detection.knowledge import Knowledge, knows_nothing, with_gates
+from kakou.detection.knowledge_bytes import from_bytes
+from kakou.detection.learned_rules import rules_of
 from kakou.detection.rules import Limits, Rules, build_rules
 from kakou.detection.travel import TRAVEL_SCHEMA
 from kakou.errors import BadInputError
@@ -118,6 +121,24 @@ def load_rules(settings: Settings) -> Rules:
     gates = read_gates(gates_file) if gates_file.exists() else pl.DataFrame(schema=_GATE_SCHEMA)
     travel = read_travel_times(travel_file) if travel_file.exists() else pl.DataFrame(schema=TRAVEL_SCHEMA)
     return build_rules(gates, travel, limits=limits_of(settings), fallback_kmh=settings.fallback_kmh)
+
+
+def load_known(settings: Settings) -> tuple[Rules, Knowledge]:
+    """What detection goes by: the rules, and what a history taught, if any did yet.
+
+    Raises:
+        BadInputError: a file cannot be read.
+        StateFormatError: what was learned was written by another version.
+    """
+    if not settings.knowledge_file.exists():
+        rules = load_rules(settings)
+        return rules, knows_nothing(list(rules.gates))
+    knowledge = from_bytes(settings.knowledge_file.read_bytes())
+    gates_file = settings.clean_dir / "kkmc_dimension.csv"
+    gates = read_gates(gates_file) if gates_file.exists() else pl.DataFrame(schema=_GATE_SCHEMA)
+    knowledge = with_gates(knowledge, gates["kkmc"].unique(maintain_order=True).to_list())
+    rules, _ = rules_of(gates, knowledge, limits_of(settings), settings.fallback_kmh)
+    return rules, knowledge
 
 
 def no_rules(settings: Settings) -> Rules:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from kakou.detection.clocks import Clocks
 from kakou.detection.knowledge import Knowledge
-from kakou.detection.misreads import Neighbourhood
+from kakou.detection.misreads import neighbours
+from kakou.detection.reads import brand_of, value_of
+from kakou.detection.rules import Rules
 from kakou.detection.trips import SAME_READ_SECONDS
-from kakou.detection.verdicts import brand_of, value_of
 
 # Passes further apart than this tell nothing of each other.
 NEAR_S: Final = 7200
@@ -25,13 +25,25 @@ _CHANGED_S, _DOUBT = 40.0, 0.12
 MOST_LOOKS: Final = 1_000
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+class Row(NamedTuple):
+    """A pass as it was stamped, in seconds of local time. Rows sort by (plate, time, id)."""
+
+    hphm: str
+    t: int
+    gcxh: str
+    kkmc: str
+    hpzl: str
+    clppxh: str
 
 
 @dataclass(frozen=True)
 class Look:
-    """One pass of a case, its time set right."""
+    """One pass of a case, its time set right; ``gate`` is the code of its gate, -1 of an unknown one."""
 
-    index: int
+    row: Row
     gate: int
     t: float
     maker: str | None
@@ -56,86 +68,121 @@ class Shown:
         )
 
 
-class Passes:
-    """The passes of the horizon, by plate: what a case is judged by.
+@dataclass(frozen=True)
+class Past:
+    """What a history says of single plates.
 
-    Args:
-        whole: ``gcxh, kkmc, hphm, hpzl, clppxh, code, t`` by (plate, time, id), on time, each id once.
-        least: shortest honest seconds by (from, to) code; NaN where nothing is known.
-        before: passes a day of the plates that the history knows.
+    Attributes:
+        often: passes a day of those that were read more than once; empty where there is no history.
+        shown: what their reads show.
     """
 
-    def __init__(
-        self,
-        whole: pl.DataFrame,
-        knowledge: Knowledge,
-        clocks: Clocks,
-        least: Floats,
-        before: Mapping[str, float] | None = None,
-    ) -> None:
-        self.frame = whole
-        self.least = least
-        self.knowledge = knowledge
-        self.clocks = clocks
-        self.code = whole["code"].to_numpy()
-        self.stamped = whole["t"].to_numpy()
-        self.t = self.stamped - clocks.at(self.code, self.stamped)
-        self.makers = [brand_of(text or "") for text in whole["clppxh"].to_list()]
-        self.types = [value_of(text) for text in whole["hpzl"].to_list()]
-        plates = whole["hphm"].to_list()
+    often: Mapping[str, float] = field(default_factory=dict)
+    shown: Mapping[str, Shown] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What passes are looked at with. Gates have the same codes in all of it."""
+
+    rules: Rules
+    knowledge: Knowledge
+    clocks: Clocks
+    past: Past = field(default_factory=Past)
+
+    def changed(self, codes: Ints, stamped: Floats) -> Floats:
+        """Seconds by which each clock differed from what it always is ahead; 0 where it hardly did."""
+        off = np.abs(self.clocks.at(codes, stamped) - self.knowledge.constant[codes])
+        return np.where(off > _CHANGED_S, off, 0.0)
+
+    def contradictory(self, a: Ints, stamped_a: Floats, b: Ints, stamped_b: Floats) -> Flags:
+        """Which pairs one vehicle cannot have made. Where a clock may just have jumped, both its times count.
+
+        Args:
+            a, b: codes of the gates.
+            stamped_a, stamped_b: stamped times.
+        """
+        slack = _DOUBT * (self.changed(a, stamped_a) + self.changed(b, stamped_b))
+        times = {
+            which: tuple(
+                stamped - self.clocks.at(gates, stamped, which)
+                for gates, stamped in ((a, stamped_a), (b, stamped_b))
+            )
+            for which in (-1, 0, 1)
+        }
+        right = times[0]
+        found: Flags = (a != b) & self._impossible(a, right[0], b, right[1], slack)
+        for which in (-1, 1):
+            around = times[which]
+            for one, other in (around[0], right[1]), (right[0], around[1]), around:
+                if not found.any():
+                    return found
+                found &= self._impossible(a, one, b, other, slack)
+        return found
+
+    def _impossible(self, a: Ints, time_a: Floats, b: Ints, time_b: Floats, slack: Floats) -> Flags:
+        least = self.rules.least
+        way = np.where(time_a <= time_b, least[a, b], least[b, a])
+        return np.asarray(np.abs(time_b - time_a) + slack < way)
+
+
+class Passes:
+    """The passes around a case: those of its plate, and those of the plates that differ in one character.
+
+    Args:
+        rows: each id of a plate once, in any order.
+    """
+
+    def __init__(self, rows: Iterable[Row], context: Context) -> None:
+        self.context = context
+        self.seen = sorted(rows)
+        self.code: Ints = np.array([context.rules.code.get(row.kkmc, -1) for row in self.seen], np.int64)
+        self.stamped: Floats = np.array([row.t for row in self.seen], np.float64)
+        self.t = self.stamped - context.clocks.at(self.code, self.stamped)
         self.rows: dict[str, tuple[int, int]] = {}
         start = 0
-        for at in range(1, len(plates) + 1):
-            if at == len(plates) or plates[at] != plates[start]:
-                self.rows[plates[start]] = (start, at)
+        for at in range(1, len(self.seen) + 1):
+            if at == len(self.seen) or self.seen[at].hphm != self.seen[start].hphm:
+                self.rows[self.seen[start].hphm] = (start, at)
                 start = at
-        self.before = before or {}
-        self.neighbourhood = Neighbourhood([*self.rows, *self.before])
 
     def looks(self, plate: str) -> list[Look]:
         """Passes of a plate by time, those that a gate read twice taken once."""
         low, high = self.rows[plate]
         order = sorted(range(low, high), key=lambda row: (self.t[row], row))
         found: list[Look] = []
-        for row in order:
-            gate, t = int(self.code[row]), float(self.t[row])
-            if gate < 0 or any(one.gate == gate and t - one.t <= SAME_READ_SECONDS for one in found[-3:]):
-                continue
-            found.append(Look(row, gate, t, self.makers[row], self.types[row]))
+        for at in order:
+            look = self.look(at)
+            again = any(o.gate == look.gate and look.t - o.t <= SAME_READ_SECONDS for o in found[-3:])
+            if look.gate >= 0 and not again:
+                found.append(look)
         return found
+
+    def look(self, at: int) -> Look:
+        """The pass at a place of ``seen``."""
+        row = self.seen[at]
+        return Look(row, int(self.code[at]), float(self.t[at]), brand_of(row.clppxh), value_of(row.hpzl))
 
     def shown(self, plate: str) -> Shown:
         """What the passes of a plate show."""
         low, high = self.rows.get(plate, (0, 0))
-        return Shown(
-            Counter(filter(None, self.makers[low:high])), Counter(filter(None, self.types[low:high]))
-        )
+        rows = self.seen[low:high]
+        makes, types = (brand_of(row.clppxh) for row in rows), (value_of(row.hpzl) for row in rows)
+        return Shown(Counter(filter(None, makes)), Counter(filter(None, types)))
 
-    def changed(self, look: Look) -> float:
-        """Seconds by which the clock differed from what it always is ahead; 0 where it hardly did."""
-        off = abs(float(self.stamped[look.index]) - look.t - float(self.knowledge.constant[look.gate]))
-        return off if off > _CHANGED_S else 0.0
-
-
-def contradicts(passes: Passes, a: Look, b: Look) -> bool:
-    """True if one vehicle cannot have made both. Where a clock may just have jumped, both its times count."""
-    start, end = (a, b) if a.t <= b.t else (b, a)
-    if start.gate == end.gate:
-        return False
-    gates, stamps = np.array([start.gate, end.gate]), passes.stamped[[start.index, end.index]]
-    right = (start.t, end.t)
-    slack = _DOUBT * (passes.changed(start) + passes.changed(end))
-    if not impossible(passes, gates, right, slack):
-        return False
-    for which in (-1, 1):
-        around = stamps - passes.clocks.at(gates, stamps, which)
-        for times in (around[0], right[1]), (right[0], around[1]), (around[0], around[1]):
-            if not impossible(passes, gates, times, slack):
-                return False
-    return True
+    def neighbours(self, plate: str) -> list[str]:
+        """Plates that differ in one character and were seen, here or in the past; sorted."""
+        often = self.context.past.often
+        return sorted(one for one in neighbours(plate) if one in self.rows or one in often)
 
 
-def impossible(passes: Passes, gates: Ints, times: Sequence[float], slack: float) -> bool:
-    """True if nobody is at both gates at these times."""
-    start, end = (0, 1) if times[0] <= times[1] else (1, 0)
-    return bool(abs(times[1] - times[0]) + slack < passes.least[gates[start], gates[end]])
+def pairs_near(passes: Passes, looks: list[Look]) -> list[tuple[int, int]]:
+    """Which of the looks, by time, contradict each other: pairs of their indices, the earlier first."""
+    t = np.array([look.t for look in looks])
+    i, j = np.triu_indices(len(looks), 1)
+    near = t[j] - t[i] < NEAR_S
+    i, j = i[near], j[near]
+    gates = np.array([look.gate for look in looks], dtype=np.int64)
+    stamped = np.array([look.row.t for look in looks], dtype=np.float64)
+    hit = passes.context.contradictory(gates[i], stamped[i], gates[j], stamped[j])
+    return [(int(a), int(b)) for a, b in zip(i[hit], j[hit], strict=True)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import polars as pl
 
 from kakou.detection.clocks import clocks_of, constant_clocks, constant_offsets, set_right
 from kakou.detection.misreads import Confusion, learn_confusion, no_confusion
-from kakou.detection.trips import SAME_READ_SECONDS, trips_of, whole_passes
+from kakou.detection.trips import trips_of, whole_passes, without_repeats
 from kakou.fields import MISSING
 
 FEW: Final = 5
@@ -81,6 +81,7 @@ class Knowledge:
         make, type: how reads show the maker and the plate type.
         confusion: how characters are misread.
         constant: seconds that each gate was ahead at the end of the history.
+        version: the run that learned it; alerts name it.
     """
 
     gates: tuple[str, ...]
@@ -95,6 +96,7 @@ class Knowledge:
     type: Feature
     confusion: Confusion
     constant: Floats
+    version: str = ""
 
 
 def learn_knowledge(history: pl.DataFrame, gates: list[str]) -> Knowledge:
@@ -152,14 +154,23 @@ def knows_nothing(gates: list[str]) -> Knowledge:
     )  # fmt: skip
 
 
-def without_repeats(whole: pl.DataFrame) -> pl.DataFrame:
-    """Drops what a gate read again within a minute; ``whole`` is in the order of ``whole_passes``."""
-    again = (
-        (pl.col("hphm") == pl.col("hphm").shift())
-        & (pl.col("kkmc") == pl.col("kkmc").shift())
-        & (pl.col("t") - pl.col("t").shift() <= SAME_READ_SECONDS)
-    )
-    return whole.filter(~again.fill_null(False))
+def with_gates(known: Knowledge, gates: list[str]) -> Knowledge:
+    """The same with the codes of ``gates``, of which nothing may be known; others that are known follow."""
+    names = (*gates, *(gate for gate in known.gates if gate not in set(gates)))
+    if names == known.gates:
+        return known
+    old = {gate: code for code, gate in enumerate(known.gates)}
+    at = np.array([old.get(gate, -1) for gate in names])
+    there, none = at >= 0, knows_nothing(list(names))
+    found: dict[str, Any] = {}
+    for name in ("trips", "usual", "spread", "least", "follows"):
+        table = getattr(none, name).copy()
+        table[np.ix_(there, there)] = getattr(known, name)[np.ix_(at[there], at[there])]
+        found[name] = table
+    # A gate that nobody knows is as busy as the least busy one, and as right as most.
+    busy = np.where(there, known.busy[at], known.busy.min() if len(known.busy) else 1.0)
+    constant = np.where(there, known.constant[at], 0.0)
+    return replace(known, gates=names, busy=busy / busy.sum(), constant=constant, **found)
 
 
 def makes_of(passes: pl.DataFrame) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from kakou.detection.horizon import NEAR_S, Look, Passes, Shown, contradicts
+from kakou.detection.horizon import NEAR_S, Look, Passes, Shown
 from kakou.detection.knowledge import Feature, Knowledge
 from kakou.detection.trips import SAME_READ_SECONDS
 
@@ -47,15 +47,17 @@ def profile_of(looks: list[Look], before: Shown) -> Shown:
     return before + Shown(makes, types)
 
 
-def companions_of(passes: Passes, looks: list[Look], cover: set[int], profile: Shown) -> set[int]:
-    """Passes that contradict nothing but show the make of the odd ones, which is foreign to the owner."""
+def companions_of(
+    looks: list[Look], edges: list[tuple[int, int]], cover: set[int], profile: Shown
+) -> set[int]:
+    """Passes that contradict none of the odd ones but show their make, which is foreign to the owner."""
     makes = profile.makes
     own = max(sorted(makes), key=lambda maker: makes[maker], default=None)
     foreign = {looks[at].maker for at in cover} - {own, None}
     return {
         at for at, look in enumerate(looks)
         if at not in cover and look.maker in foreign
-        and not any(contradicts(passes, look, looks[other]) for other in cover)
+        and not any((min(at, other), max(at, other)) in edges for other in cover)
     }  # fmt: skip
 
 
@@ -74,14 +76,19 @@ def _foreign(knowledge: Knowledge, maker: str) -> float:
     return min(_MAKE, math.log(0.3 / mistake))
 
 
-def odd_of(passes: Passes, plate: str, look: Look, profile: Shown, before: Mapping[str, Shown]) -> Odd:
-    """Densities of one pass, if it is somebody else's.
+def odds_of(passes: Passes, plate: str, looks: list[Look], profile: Shown) -> list[Odd]:
+    """Densities of each pass of a plate, if it is somebody else's.
 
     Args:
-        profile: what the plate shows, with this pass.
-        before: what the history shows of the plate's neighbours.
+        profile: what the plate shows, with these passes.
     """
-    known = passes.knowledge
+    past = passes.context.past.shown
+    others = {other: past.get(other, Shown()) + passes.shown(other) for other in passes.neighbours(plate)}
+    return [_odd(passes, plate, look, profile, others) for look in looks]
+
+
+def _odd(passes: Passes, plate: str, look: Look, profile: Shown, others: Mapping[str, Shown]) -> Odd:
+    known = passes.context.knowledge
     base = known.busy[look.gate] / _DAY_S
     anyone = known.make.common(look.maker) * known.type.common(look.type)
     owner = profile.without(look)  # itself says nothing about the owner
@@ -92,10 +99,9 @@ def odd_of(passes: Passes, plate: str, look: Look, profile: Shown, before: Mappi
     # From a plate that nobody saw in the horizon.
     total = background = known.confusion.misread * 0.02 * base * anyone
     best, neighbour = background, None
-    for other in passes.neighbourhood.of(plate):
+    for other, shown in others.items():
         rate = known.confusion.of(other, plate)
         density = rate * _presence(passes, other, look)
-        shown = before.get(other, Shown()) + passes.shown(other)
         density *= known.make.density(look.maker, shown.makes) * known.type.density(look.type, shown.types)
         total += density
         if density > best:
@@ -110,10 +116,10 @@ def _either(same: float, feature: Feature, value: str | None, owner: Counter[str
 
 def _presence(passes: Passes, plate: str, look: Look) -> float:
     """How likely the vehicle of ``plate`` passes that gate in that second, unread, given its other passes."""
-    known = passes.knowledge
+    known, often, least = passes.context.knowledge, passes.context.past.often, passes.context.rules.least
     low, high = passes.rows.get(plate, (0, 0))
     # Its other passes of the trip would have to be unseen, too. What was read once is no plate but a misread.
-    usual = passes.before.get(plate, 0.0) if passes.before else known.passes_a_day
+    usual = often.get(plate, 0.0) if often else known.passes_a_day
     free = max(usual, float(high - low - 1)) * known.busy[look.gate] / _DAY_S * 0.3
     if low == high:
         return float(free)
@@ -133,8 +139,8 @@ def _presence(passes: Passes, plate: str, look: Look) -> float:
     for one, way in ((before, "in"), (after, "out")):
         if one is None or one[0] == look.gate:
             continue
-        least = passes.least[one[0], look.gate] if way == "in" else passes.least[look.gate, one[0]]
-        if least > 0 and one[1] < least * 0.9:
+        needed = least[one[0], look.gate] if way == "in" else least[look.gate, one[0]]
+        if needed > 0 and one[1] < needed * 0.9:
             return 0.0
     arriving = _travel_density(known, before[0], look.gate, before[1]) if before else 0.0
     if before and after and before[0] != look.gate and after[0] != look.gate:
@@ -158,14 +164,17 @@ def _travel_density(known: Knowledge, start: int, end: int, seconds: float) -> f
     return float(known.follows[start, end] * ((1 - _TAIL) * bell + tail))
 
 
-def follows(passes: Passes, before: Look, look: Look) -> float:
-    """Log-odds that a pass follows another as one vehicle's do, against any moment of the day."""
-    known = passes.knowledge
+def follows(known: Knowledge, before: Look, look: Look, apart: bool) -> float:
+    """Log-odds that a pass follows another as one vehicle's do, against any moment of the day.
+
+    Args:
+        apart: whether the two contradict each other.
+    """
     base = _CLONE_PASSES * known.busy[look.gate] / _DAY_S
     gap = look.t - before.t
     if gap > NEAR_S or before.gate == look.gate:
         return 0.0
-    if contradicts(passes, before, look):
+    if apart:
         return -6.0  # a third vehicle
     density = 0.7 * _travel_density(known, before.gate, look.gate, gap) + 0.3 * base
     return max(-1.2, min(5.0, math.log(float(density / base))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,17 +84,6 @@ def neighbours(plate: str) -> Iterator[str]:
         for sign in SIGNS:
             if sign != plate[at]:
                 yield head + sign + tail
-
-
-class Neighbourhood:
-    """Known plates, to find those that differ in one character from any other."""
-
-    def __init__(self, plates: Iterable[str]) -> None:
-        self._known = set(plates)
-
-    def of(self, plate: str) -> list[str]:
-        """Known plates that differ from ``plate`` in one character behind the province, sorted."""
-        return sorted(one for one in neighbours(plate) if one in self._known)
 
 
 def learn_confusion(whole: pl.DataFrame, usual: Floats, spread: Floats) -> Confusion:

@@ -17,17 +17,18 @@ import polars as pl
 
 from kakou.alert import Alert
 from kakou.detection.case_alerts import alert_of
-from kakou.detection.cases import judge_cases
-from kakou.detection.clocks import Clocks, clocks_of
-from kakou.detection.contradictions import Counts, find_contradictions, set_aside
-from kakou.detection.horizon import Passes, Shown
-from kakou.detection.knowledge import Knowledge, makes_of, types_of, without_repeats
-from kakou.detection.registry import misplaced
-from kakou.detection.rules import Limits, Rules, build_rules
+from kakou.detection.cases import chained, judge_case, judge_episode
+from kakou.detection.clocks import clocks_by_blocks
+from kakou.detection.contradictions import CONTRADICTION_SCHEMA, Counts, find_contradictions, set_aside
+from kakou.detection.doubts import Crowd, pairs_of
+from kakou.detection.episodes import RowsOf, episodes_of, rows_around
+from kakou.detection.horizon import Context, Passes, Past, Row, Shown
+from kakou.detection.knowledge import Knowledge, makes_of, types_of
+from kakou.detection.misreads import neighbours
+from kakou.detection.rules import Rules
 from kakou.detection.state import BATCH_SCHEMA, NO_TIME, State
 from kakou.detection.times import stamp_of
 from kakou.detection.tracks import Tracks, tracks_of
-from kakou.detection.travel import BASIS_LEARNED, TRAVEL_SCHEMA
 from kakou.detection.trips import whole_passes
 from kakou.plates import WHOLE_PLATE_PATTERN
 
@@ -44,40 +45,6 @@ class Replayed:
     alerts: list[Alert]
     tracks: dict[str, Tracks]
     counts: Counts
-
-
-def rules_of(
-    gates: pl.DataFrame, knowledge: Knowledge, limits: Limits, fallback_kmh: float
-) -> tuple[Rules, list[str]]:
-    """Rules from what a history taught; the map where it taught nothing.
-
-    Args:
-        gates: columns ``kkmc``, ``name``, ``lon``, ``lat``.
-
-    Returns:
-        the rules, whose codes are those of ``knowledge``; and the gates whose place on the map is not used,
-        because passes contradict it.
-    """
-    known = gates.unique("kkmc", keep="first", maintain_order=True)
-    extra = knowledge.gates[len(known) :]
-    rows = pl.DataFrame({"kkmc": list(extra)}, schema={"kkmc": pl.String})
-    every = pl.concat([known, rows], how="diagonal").with_columns(pl.col("name").fill_null(""))
-    bare = build_rules(every, pl.DataFrame(schema=TRAVEL_SCHEMA), limits=limits, fallback_kmh=fallback_kmh)
-    wrong = [knowledge.gates[at] for at in misplaced(bare.distance_km, knowledge.usual, knowledge.trips)]
-    trusted = pl.col("kkmc").is_in(wrong).not_()
-    every = every.with_columns(pl.when(trusted).then(pl.col(name)).alias(name) for name in ("lon", "lat"))
-    start, end = np.nonzero(np.isfinite(knowledge.least))
-    names = np.array(knowledge.gates, dtype=object)
-    travel = pl.DataFrame(
-        {
-            "from_kkmc": names[start], "to_kkmc": names[end], "passes": knowledge.trips[start, end],
-            "min_travel_seconds": knowledge.least[start, end].astype(np.int64),
-            "basis": [BASIS_LEARNED] * len(start),
-        },
-        schema=TRAVEL_SCHEMA,
-    )  # fmt: skip
-    ahead = {gate: round(float(s)) for gate, s in zip(knowledge.gates, knowledge.constant, strict=True)}
-    return build_rules(every, travel, limits=limits, fallback_kmh=fallback_kmh, ahead=ahead), wrong
 
 
 def replay(
@@ -102,58 +69,79 @@ def replay(
     """
     arrival = presumed_arrival(passes["t"].to_numpy())
     timed = passes.with_columns(pl.Series("arrival", arrival, nan_to_null=True).cast(pl.Int64))
-    state, counts, plates = State(), Counts(), set[str]()
+    state, counts, every = State(), Counts(), []
     for start in range(0, len(timed), CHUNK):
         chunk = timed.slice(start, CHUNK).select(BATCH_SCHEMA.names)
         batch = chunk.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(BATCH_SCHEMA)
-        state, found, count = find_contradictions(state, batch, rules)
-        plates |= set(found["hphm"].to_pylist())
+        state, found, count, _ = find_contradictions(state, batch, rules)
+        every.append(pl.DataFrame(pl.from_arrow(found)))
         counts += count
         on_progress(len(chunk))
     decidable = timed.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
     on_time, *_ = set_aside(decidable, NO_TIME, rules)
-    judged = _judged(on_time, sorted(plates), rules, knowledge, history, timezone)
+    contradictions = pl.concat(every) if every else pl.DataFrame(schema=CONTRADICTION_SCHEMA)
+    judged = _judged(on_time, contradictions, rules, knowledge, history, timezone)
     return Replayed([alert for alert, _ in judged], {a.alert_id: tracks for a, tracks in judged}, counts)
 
 
 def _judged(
     on_time: pl.DataFrame,
-    plates: list[str],
+    found: pl.DataFrame,
     rules: Rules,
     knowledge: Knowledge,
     history: pl.DataFrame,
     timezone: str,
 ) -> list[tuple[Alert, Tracks]]:
-    if not plates:
+    if found.is_empty():
         return []
-    code = {gate: index for index, gate in enumerate(rules.gates)}
-    codes = pl.col("kkmc").replace_strict(code, default=-1, return_dtype=pl.Int64).alias("code")
+    codes = pl.col("kkmc").replace_strict(rules.code, default=-1, return_dtype=pl.Int64).alias("code")
     # As the stream keeps them: each id of a plate once, the first that arrived.
     first = on_time.unique(["hphm", "gcxh"], keep="first", maintain_order=True)
     whole = whole_passes(first, by=("hphm", "gcxh")).with_columns(codes)
-    clocks = _clocks(whole, knowledge)
-    passes = Passes(whole, knowledge, clocks, _least(rules), _often(history))
-    wanted = set(plates).union(*(passes.neighbourhood.of(plate) for plate in plates))
-    before = _shown(history.filter(pl.col("hphm").is_in(sorted(wanted))))
+    spread = knowledge.usual * knowledge.spread
+    clocks = clocks_by_blocks(whole.filter(pl.col("code") >= 0), knowledge.usual, spread, knowledge.constant)
+    plates = sorted(set(found["hphm"]))
+    there = {*whole["hphm"].unique(), *history["hphm"].unique()}
+    wanted = set(plates).union(*(there.intersection(neighbours(plate)) for plate in plates))
+    past = _past(history, wanted)
+    context = Context(rules, knowledge, clocks, past)
+    rows_of = _rows(whole.filter(pl.col("hphm").is_in(sorted(wanted))))
+    crowd = Crowd(pairs_of(found), context)
     stamp = partial(stamp_of, timezone=timezone)
-    cases = judge_cases(passes, plates, before)
-    return [(alert_of(case, passes, rules, stamp), tracks_of(case, passes, rules)) for case in cases]
+    judged = []
+    for (plate,), times in found.sort("hphm").group_by("hphm", maintain_order=True):
+        episodes = []
+        for episode in episodes_of(times["second_t"].to_list()):
+            passes = Passes(rows_around(str(plate), episode, rows_of), context)
+            one = judge_episode(passes, str(plate), crowd)
+            if one is not None:
+                episodes.append(one)
+        for case in map(judge_case, chained(episodes)):
+            judged.append((alert_of(case, rules, stamp), tracks_of(case, rules)))
+    return judged
 
 
-def _shown(history: pl.DataFrame) -> dict[str, Shown]:
-    """What a history shows of each of its plates."""
-    found: defaultdict[str, Shown] = defaultdict(Shown)
-    for plate, maker, count in makes_of(history).iter_rows():
-        found[plate].makes[maker] = count
-    for plate, kind, count in types_of(history).iter_rows():
-        found[plate].types[kind] = count
-    return found
+def _rows(whole: pl.DataFrame) -> RowsOf:
+    """Passes of a plate, by (plate, time, id)."""
+    by_plate: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in whole.select(Row._fields).iter_rows():
+        by_plate[row[0]].append(Row(*row))
+
+    def rows_of(plate: str, low: int, high: int) -> list[Row]:
+        return [row for row in by_plate.get(plate, ()) if low <= row.t <= high]
+
+    return rows_of
 
 
-def _clocks(whole: pl.DataFrame, knowledge: Knowledge) -> Clocks:
-    """What each clock was ahead over the day: what it always is, and what changed."""
-    known = without_repeats(whole.filter(pl.col("code") >= 0))
-    return clocks_of(known, knowledge.usual, knowledge.usual * knowledge.spread, knowledge.constant)
+def _past(history: pl.DataFrame, plates: set[str]) -> Past:
+    """What a history says of some plates; how often it read every one."""
+    mine = history.filter(pl.col("hphm").is_in(sorted(plates)))
+    shown: defaultdict[str, Shown] = defaultdict(Shown)
+    for plate, maker, count in makes_of(mine).iter_rows():
+        shown[plate].makes[maker] = count
+    for plate, kind, count in types_of(mine).iter_rows():
+        shown[plate].types[kind] = count
+    return Past(_often(history), shown)
 
 
 def _often(history: pl.DataFrame) -> dict[str, float]:
@@ -166,10 +154,6 @@ def _often(history: pl.DataFrame) -> dict[str, float]:
         .filter(pl.col("n") > 1)
     )
     return {plate: n / days for plate, n in counts.iter_rows()}
-
-
-def _least(rules: Rules) -> npt.NDArray[np.float64]:
-    return np.where(rules.min_travel >= 0, rules.min_travel, np.nan)
 
 
 def presumed_arrival(times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -73,6 +73,16 @@ class Rules:
     ahead: npt.NDArray[np.int64]
     version: str = RULE_VERSION
 
+    @cached_property
+    def code(self) -> dict[str, int]:
+        """Code of each gate."""
+        return {gate: index for index, gate in enumerate(self.gates)}
+
+    @cached_property
+    def least(self) -> npt.NDArray[np.float64]:
+        """``min_travel``, NaN where nothing is known."""
+        return np.where(self.min_travel >= 0, self.min_travel, np.nan)
+
     def codes_of(self, kkmc: pl.Series) -> npt.NDArray[np.int32]:
         """Codes of gate names, -1 for a gate that nobody described."""
         if not self.gates:

@@ -29,7 +29,7 @@ STATE_FORMAT: Final = 3
 # Below this no time was seen; far from any date, and far from the edge of 64 bits.
 NO_TIME: Final = -(10**15)
 
-_MARK: Final = {b"format": str(STATE_FORMAT).encode()}
+MARK: Final = {b"format": str(STATE_FORMAT).encode()}
 _WORD: Final = pa.dictionary(pa.int32(), pa.string())  # few values, each many times
 STATE_SCHEMA: Final = pa.schema(
     [
@@ -47,7 +47,7 @@ BATCH_SCHEMA: Final = pa.schema(
     [(name, pa.string()) for name in ("gcxh", "kkmc", "hpzl", "hphm", "clppxh")]
     + [("t", pa.int64()), ("arrival", pa.int64())]
 )
-# Pieces of a level that become one of the next, and the passes from which on a piece stays as it is.
+# Pieces of a level that become one of the next, and the passes from which on a piece of a bucket stays.
 FAN: Final = 8
 LARGE: Final = 8_000
 LAST_LEVEL: Final = 99
@@ -83,10 +83,12 @@ class State:
     Attributes:
         newest: newest time seen, in seconds of local time; ``NO_TIME`` if none.
         pieces: in no order that matters; every pass is in one of them.
+        large: passes from which on a piece stays as it is.
     """
 
     newest: int = NO_TIME
     pieces: tuple[Piece, ...] = ()
+    large: int = LARGE
 
     def __len__(self) -> int:
         return sum(len(piece.passes) for piece in self.pieces)
@@ -98,20 +100,20 @@ class State:
         return pa.concat_tables(found) if found else STATE_SCHEMA.empty_table()
 
     def grown(self, fresh: pa.Table, newest: int, horizon: int) -> State:
-        """The state with more passes, without what is older than ``horizon``.
+        """The state with more passes (``STATE_SCHEMA``), without what is older than ``horizon``.
 
         A pass that is kept a little longer changes no result: nothing on time is within the window of it.
         """
         pieces = [piece for piece in self.pieces if piece.last >= horizon]
-        young = _piece([fresh.cast(STATE_SCHEMA)], 0, horizon)
+        young = _piece([fresh], 0, horizon, self.large)
         if young:
             pieces.append(young)
         level = 0
         while len(group := [piece for piece in pieces if piece.level == level]) >= FAN:
-            joined = _piece([piece.passes for piece in group], level + 1, horizon)
+            joined = _piece([piece.passes for piece in group], level + 1, horizon, self.large)
             pieces = [piece for piece in pieces if piece.level != level] + ([joined] if joined else [])
             level += 1
-        return State(newest, tuple(pieces))
+        return State(newest, tuple(pieces), self.large)
 
 
 def _under(piece: Piece, wanted: npt.NDArray[np.uint64]) -> pa.Table:
@@ -123,13 +125,13 @@ def _under(piece: Piece, wanted: npt.NDArray[np.uint64]) -> pa.Table:
     return piece.passes.take(pa.array(rows))
 
 
-def _piece(tables: Iterable[pa.Table], level: int, horizon: int) -> Piece | None:
+def _piece(tables: Iterable[pa.Table], level: int, horizon: int, large: int) -> Piece | None:
     joined = pa.concat_tables(tables)
     joined = joined.filter(pc.greater_equal(joined["t"], horizon))
     if not len(joined):
         return None
     whole = joined.unify_dictionaries().sort_by("key").combine_chunks()
-    return Piece(whole.replace_schema_metadata(_MARK), LAST_LEVEL if len(whole) >= LARGE else level)
+    return Piece(whole.replace_schema_metadata(MARK), LAST_LEVEL if len(whole) >= large else level)
 
 
 def plate_keys(plates: pl.Series) -> npt.NDArray[np.uint64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kakou.detection.cases import Case
-from kakou.detection.horizon import Passes
+from kakou.detection.horizon import Look
 from kakou.detection.rules import Rules
 from kakou.fields import MISSING
 
@@ -37,21 +37,19 @@ class Tracks:
     other: tuple[Seen, ...]
 
 
-def tracks_of(case: Case, passes: Passes, rules: Rules) -> Tracks:
+def tracks_of(case: Case, rules: Rules) -> Tracks:
     """Separates the passes of a case."""
-    others = {one.look.index for one in case.odd}
-    looks = passes.looks(case.plate)
-    indices = [look.index for look in looks]
-    rows = dict(zip(indices, passes.frame[indices].to_dicts(), strict=True))
+    others = {one.look.row for one in case.odd}
+    looks = [look for episode in case.episodes for look in episode.looks]
 
-    def seen(index: int) -> Seen:
-        row = rows[index]
+    def seen(look: Look) -> Seen:
+        row = look.row
         return Seen(
-            row["gcxh"], row["kkmc"], rules.name_of(row["kkmc"]), int(row["t"]), round(passes.t[index]),
-            row["clppxh"] or MISSING, row["hpzl"] or MISSING,
+            row.gcxh, row.kkmc, rules.name_of(row.kkmc), row.t, round(look.t), row.clppxh or MISSING,
+            row.hpzl or MISSING,
         )  # fmt: skip
 
     return Tracks(
-        tuple(seen(look.index) for look in looks if look.index not in others),
-        tuple(seen(look.index) for look in looks if look.index in others),
+        tuple(seen(look) for look in looks if look.row not in others),
+        tuple(seen(look) for look in looks if look.row in others),
     )

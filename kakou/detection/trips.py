@@ -27,6 +27,16 @@ def whole_passes(passes: pl.DataFrame, by: tuple[str, ...] = ("gcxh",)) -> pl.Da
     )
 
 
+def without_repeats(whole: pl.DataFrame) -> pl.DataFrame:
+    """Drops what a gate read again within a minute; ``whole`` is in the order of ``whole_passes``."""
+    again = (
+        (pl.col("hphm") == pl.col("hphm").shift())
+        & (pl.col("kkmc") == pl.col("kkmc").shift())
+        & (pl.col("t") - pl.col("t").shift() <= SAME_READ_SECONDS)
+    )
+    return whole.filter(~again.fill_null(False))
+
+
 def trips_of(whole: pl.DataFrame, lag: int = 1) -> pl.DataFrame:
     """Neighbours in the order of ``whole_passes``, at two gates and at most ``MAX_GAP_SECONDS`` apart.
 

@@ -14,7 +14,8 @@ from kakou.connections import connect, redis_client
 from kakou.settings import Settings
 from kakou.topology import load_topology
 
-PUSHED_VERDICT: Final = "cloned_plate"
+# What screens are told: cloned plates, and that one is none after all.
+_PUSHED: Final = "(verdict = 'cloned_plate' OR status = 'withdrawn')"
 _CHUNK: Final = 500
 _COLUMNS: Final = (
     "alert_id", "case_id", "step", "verdict", "status", "severity", "confidence", "hphm", "first_gcxh",
@@ -65,9 +66,9 @@ class AlertTable:
             ids = [alert["alert_id"] for alert in alerts]
             for start in range(0, len(ids), _CHUNK):
                 cursor.execute(
-                    "SELECT detected_at, alert_id, body FROM warnings WHERE alert_id IN %s AND verdict = %s "
-                    "ORDER BY detected_at, alert_id",
-                    (ids[start : start + _CHUNK], PUSHED_VERDICT),
+                    "SELECT detected_at, alert_id, body FROM warnings "  # noqa: S608 - our own words
+                    f"WHERE alert_id IN %s AND {_PUSHED} ORDER BY detected_at, alert_id",
+                    (ids[start : start + _CHUNK],),
                 )
                 held += [str(row[2]) for row in cursor.fetchall()]
         return held
@@ -77,9 +78,9 @@ class AlertTable:
         connection = connect(self._settings, self._node, "kakou_writer", read_timeout=60)
         with connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT body FROM warnings WHERE verdict = %s "
+                f"SELECT body FROM warnings WHERE {_PUSHED} "  # noqa: S608 - our own words
                 "ORDER BY detected_at DESC, alert_id DESC LIMIT %s",
-                (PUSHED_VERDICT, limit),
+                (limit,),
             )
             return [str(row[0]) for row in reversed(cursor.fetchall())]
 

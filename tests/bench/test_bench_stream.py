@@ -68,7 +68,7 @@ def test_only_what_is_planted_contradicts_itself(tmp_path):
         t=pl.col("gcsj").str.to_datetime().dt.epoch("s"), arrival=pl.lit(None, pl.Int64)
     )
     batch = good.select(BATCH_SCHEMA.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(BATCH_SCHEMA)
-    _, found, counts = find_contradictions(State(), batch, rules)
+    _, found, counts, _ = find_contradictions(State(), batch, rules)
     assert set(zip(found["first_gcxh"].to_pylist(), found["second_gcxh"].to_pylist(), strict=True)) == (
         traffic.clones
     )

@@ -68,7 +68,7 @@ def as_batch(passes: list[Pass]) -> pa.Table:
 def run(batches: list[list[Pass]]) -> tuple[list[tuple[str, str]], int]:
     state, found, late = State(), [], 0
     for batch in batches:
-        state, pairs, counts = find_contradictions(state, as_batch(batch), rules())
+        state, pairs, counts, _ = find_contradictions(state, as_batch(batch), rules())
         pieces = [Piece(from_bytes(to_bytes(one.passes)), one.level) for one in state.pieces]
         state = State(state.newest, tuple(reversed(pieces)))
         found += [(row["first_gcxh"], row["second_gcxh"]) for row in pairs.to_pylist()]

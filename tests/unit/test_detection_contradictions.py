@@ -66,7 +66,7 @@ def ids(state: State) -> list[str]:
 
 
 def test_too_short_on_the_map_is_a_contradiction(rules: Rules) -> None:
-    _, found, counts = find_contradictions(
+    _, found, counts, _ = find_contradictions(
         State(), batch(("1", PLATE, "A", 0), ("2", PLATE, "B", 5 * MINUTE)), rules
     )
     row = found.to_pylist()[0]
@@ -80,7 +80,7 @@ def test_too_short_on_the_map_is_a_contradiction(rules: Rules) -> None:
     ids=["gap 0", "just", "equal", "over"],
 )
 def test_the_limit_itself_is_honest(rules: Rules, gap: int, hit: bool) -> None:
-    _, found, _ = find_contradictions(State(), batch(("1", PLATE, "A", 0), ("2", PLATE, "B", gap)), rules)
+    _, found, _, _ = find_contradictions(State(), batch(("1", PLATE, "A", 0), ("2", PLATE, "B", gap)), rules)
     assert (len(found) == 1) is hit
 
 
@@ -98,7 +98,7 @@ def test_a_gate_without_a_place_gives_no_verdict(rules: Rules) -> None:
 
 @pytest.mark.parametrize("plate", ["苏C12***", "6***", "-", "无牌", "苏C1234", ""])
 def test_a_plate_that_is_not_whole_is_withheld(rules: Rules, plate: str) -> None:
-    state, found, counts = find_contradictions(
+    state, found, counts, _ = find_contradictions(
         State(), batch(("1", plate, "A", 0), ("2", plate, "B", 1)), rules
     )
     assert (len(found), counts.withheld, len(state)) == (0, 2, 0)
@@ -112,86 +112,86 @@ def test_not_only_the_last_pass_is_compared(rules: Rules) -> None:
         time      0                50                   3
                   └─────────── B is 3 minutes after this one
     """
-    state, found, _ = find_contradictions(
+    state, found, _, _ = find_contradictions(
         State(), batch(("1", PLATE, "A", 0), ("2", PLATE, "A", 25 * MINUTE)), rules
     )
     assert len(found) == 0
-    _, found, _ = find_contradictions(state, batch(("3", PLATE, "B", 3 * MINUTE)), rules)
+    _, found, _, _ = find_contradictions(state, batch(("3", PLATE, "B", 3 * MINUTE)), rules)
     assert pairs(found) == [("1", "3")]
 
 
 def test_the_same_id_twice_is_one_pass(rules: Rules) -> None:
     first = batch(("1", PLATE, "A", 0), ("1", PLATE, "A", 0))
-    state, _, counts = find_contradictions(State(), first, rules)
+    state, _, counts, _ = find_contradictions(State(), first, rules)
     assert (counts.duplicates, len(state)) == (1, 1)
     again = batch(("1", PLATE, "A", 0), ("2", PLATE, "B", 1))
-    state, found, counts = find_contradictions(state, again, rules)
+    state, found, counts, _ = find_contradictions(state, again, rules)
     assert (counts.duplicates, len(state), pairs(found)) == (1, 2, [("1", "2")])
     assert find_contradictions(state, again, rules)[2].contradictions == 0
 
 
 def test_late_is_set_aside_and_counted(rules: Rules) -> None:
-    state, _, _ = find_contradictions(State(), batch(("1", "苏C99999", "A", 3600)), rules)
+    state, _, _, _ = find_contradictions(State(), batch(("1", "苏C99999", "A", 3600)), rules)
     rows = batch(("2", PLATE, "A", 1800), ("3", PLATE, "B", 1799))
-    _, found, counts = find_contradictions(state, rows, rules)
+    _, found, counts, _ = find_contradictions(state, rows, rules)
     assert (len(found), counts.late) == (0, 1)
 
 
 def test_a_pass_from_the_future_moves_no_watermark(rules: Rules) -> None:
     day = 86_400
     rows = batch(("1", PLATE, "A", 0), ("2", "苏C99999", "A", day), ("3", PLATE, "B", 60), arrival=[1, 2, 61])
-    state, found, counts = find_contradictions(State(), rows, rules)
+    state, found, counts, _ = find_contradictions(State(), rows, rules)
     assert (pairs(found), counts.future, counts.late, state.newest) == ([("1", "3")], 1, 0, 60)
 
 
 def test_what_is_older_than_window_and_lateness_is_forgotten(rules: Rules) -> None:
-    state, _, _ = find_contradictions(State(), batch(("1", PLATE, "A", 0)), rules)
-    state, _, _ = find_contradictions(state, batch(("2", "苏C99999", "A", 9000)), rules)
+    state, _, _, _ = find_contradictions(State(), batch(("1", PLATE, "A", 0)), rules)
+    state, _, _, _ = find_contradictions(state, batch(("2", "苏C99999", "A", 9000)), rules)
     assert ids(state) == ["1", "2"]
-    state, _, _ = find_contradictions(state, batch(("3", "苏C99999", "A", 9001)), rules)
+    state, _, _, _ = find_contradictions(state, batch(("3", "苏C99999", "A", 9001)), rules)
     assert ids(state) == ["2", "3"]
 
 
 def test_many_batches_lie_in_few_pieces_and_none_of_their_passes_is_missed(rules: Rules) -> None:
     state, count = State(), 5 * FAN**2 + 3
     for at in range(count):
-        state, _, _ = find_contradictions(state, batch((f"{at:04d}", f"苏C{at:05d}", "A", at)), rules)
+        state, _, _, _ = find_contradictions(state, batch((f"{at:04d}", f"苏C{at:05d}", "A", at)), rules)
     assert sorted(piece.level for piece in state.pieces) == [0] * 3 + [2] * 5
     assert ids(state) == [f"{at:04d}" for at in range(count)]
     rows = batch(*((f"x{at}", f"苏C{at:05d}", "B", at) for at in range(count)))
-    _, found, _ = find_contradictions(state, rows, rules)
+    _, found, _, _ = find_contradictions(state, rows, rules)
     assert len(found) == count
 
 
 def test_a_large_piece_stays_as_it_is_until_all_of_it_is_forgotten(rules: Rules) -> None:
     rows = [(f"{at}", f"苏C{at % 99999:05d}", "A", at % 7) for at in range(LARGE)]
-    large, _, _ = find_contradictions(State(), batch(*rows), rules)
+    large, _, _, _ = find_contradictions(State(), batch(*rows), rules)
     (piece,) = large.pieces
     assert piece.level == LAST_LEVEL
     kept = large
     for at in range(2 * FAN):
-        kept, _, _ = find_contradictions(kept, batch((f"y{at}", PLATE, "A", 9006)), rules)
+        kept, _, _, _ = find_contradictions(kept, batch((f"y{at}", PLATE, "A", 9006)), rules)
         assert piece in kept.pieces
-    gone, _, _ = find_contradictions(kept, batch(("z", PLATE, "A", 9007)), rules)
+    gone, _, _, _ = find_contradictions(kept, batch(("z", PLATE, "A", 9007)), rules)
     assert piece not in gone.pieces
 
 
 def test_a_crowd_under_one_plate_is_cut_off_and_counted(rules: Rules) -> None:
     rows = [(f"{i:04d}", PLATE, "A", i) for i in range(CROWD + 10)]
-    state, _, counts = find_contradictions(State(), batch(*rows[:CROWD]), rules)
+    state, _, counts, _ = find_contradictions(State(), batch(*rows[:CROWD]), rules)
     assert counts.crowded == 0
-    state, _, counts = find_contradictions(state, batch(*rows[CROWD:], ("x", "苏C99999", "A", 1)), rules)
+    state, _, counts, _ = find_contradictions(state, batch(*rows[CROWD:], ("x", "苏C99999", "A", 1)), rules)
     assert (counts.crowded, len(state)) == (10, CROWD + 1)
 
 
 def test_an_empty_batch_changes_nothing(rules: Rules) -> None:
-    state, _, _ = find_contradictions(State(), batch(("1", PLATE, "A", 7)), rules)
-    again, found, counts = find_contradictions(state, BATCH_SCHEMA.empty_table(), rules)
+    state, _, _, _ = find_contradictions(State(), batch(("1", PLATE, "A", 7)), rules)
+    again, found, counts, _ = find_contradictions(state, BATCH_SCHEMA.empty_table(), rules)
     assert again == state and again.newest == 7 and len(found) == counts.passes == 0
 
 
 def test_state_survives_its_bytes_and_another_format_is_refused(rules: Rules) -> None:
-    state, _, _ = find_contradictions(State(), batch(("1", PLATE, "A", 7)), rules)
+    state, _, _, _ = find_contradictions(State(), batch(("1", PLATE, "A", 7)), rules)
     (piece,) = state.pieces
     assert from_bytes(to_bytes(piece.passes)).equals(piece.passes, check_metadata=True)
     other = piece.passes.replace_schema_metadata({b"format": str(STATE_FORMAT + 1)})

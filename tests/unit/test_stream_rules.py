@@ -6,16 +6,24 @@ import os
 from pathlib import Path
 
 import pytest
+from gates_in_a_row import frame, honest
 
+from kakou.detection.knowledge import learn_knowledge
+from kakou.detection.knowledge_bytes import to_bytes
+from kakou.detection.rules import Rules
 from kakou.settings import Settings
-from spark_jobs import bucket
+from spark_jobs import current_rules
 
 HEADER = "KKMC,NAME,ALIASES,XZQHMC,ROAD,STAKE,BOUNDARY,LON,LAT\n"
 
 
 @pytest.fixture(autouse=True)
 def fresh_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket, "_known", None)
+    monkeypatch.setattr(current_rules, "_known", None)
+
+
+def rules_of_worker(settings: Settings) -> Rules:
+    return current_rules.current_rules(settings).rules
 
 
 def write(path: Path, text: str, at: int) -> None:
@@ -25,21 +33,21 @@ def write(path: Path, text: str, at: int) -> None:
 
 
 def test_without_files_nothing_is_decided(settings: Settings) -> None:
-    assert bucket.current_rules(settings).gates == ()
+    assert rules_of_worker(settings).gates == ()
 
 
 def test_a_changed_file_is_read_again(settings: Settings) -> None:
     gates = settings.clean_dir / "kkmc_dimension.csv"
-    assert bucket.current_rules(settings).gates == ()
+    assert rules_of_worker(settings).gates == ()
     write(gates, HEADER + "A,甲,,,,,,117.0,34.0\nB,乙,,,,,,117.5,34.0\n", at=1)
-    first = bucket.current_rules(settings)
-    assert first.gates == ("A", "B") and bucket.current_rules(settings) is first
+    first = rules_of_worker(settings)
+    assert first.gates == ("A", "B") and rules_of_worker(settings) is first
     write(
         settings.travel_times_file,
         "from_kkmc,to_kkmc,passes,min_travel_seconds,basis\nA,B,40,77,learned\n",
         at=2,
     )
-    assert bucket.current_rules(settings).min_travel[0, 1] == 77
+    assert rules_of_worker(settings).min_travel[0, 1] == 77
     assert first.min_travel[0, 1] > 77
 
 
@@ -49,9 +57,29 @@ def test_a_broken_file_changes_nothing(
 ) -> None:
     gates = settings.clean_dir / "kkmc_dimension.csv"
     write(gates, broken, at=1)
-    assert bucket.current_rules(settings).gates == ()
+    assert rules_of_worker(settings).gates == ()
     write(gates, HEADER + "A,甲,,,,,,117.0,34.0\n", at=2)
-    assert bucket.current_rules(settings).gates == ("A",)
+    assert rules_of_worker(settings).gates == ("A",)
     write(gates, broken, at=3)
-    assert bucket.current_rules(settings).gates == ("A",)
+    assert rules_of_worker(settings).gates == ("A",)
     assert "Detection goes on" in capsys.readouterr().err
+
+
+def test_what_was_learned_counts_from_the_next_batch_on(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Gates keep the codes of the registry, whatever the history knew."""
+    gates = settings.clean_dir / "kkmc_dimension.csv"
+    write(gates, HEADER + "NEW,新,,,,,,117.0,34.0\nD,丁,,,,,,117.9,34.3\nA,甲,,,,,,117.0,34.3\n", at=1)
+    before = current_rules.current_rules(settings)
+    learned = learn_knowledge(frame(honest(2)), ["A", "B", "C"])
+    settings.knowledge_file.parent.mkdir(parents=True, exist_ok=True)
+    settings.knowledge_file.write_bytes(to_bytes(learned))
+    after = current_rules.current_rules(settings)
+    assert after.rules.gates == after.knowledge.gates == ("NEW", "D", "A", "B", "C")
+    assert after.rules.min_travel[2, 3] == int(learned.least[0, 1]) > 600
+    assert after.knowledge.follows[2, 3] == learned.follows[0, 1]
+    assert after.version != before.version and current_rules.current_rules(settings) is after
+    settings.knowledge_file.write_bytes(b"torn")
+    assert current_rules.current_rules(settings).rules is after.rules
+    assert "Run the DAG travel_times again" in capsys.readouterr().err

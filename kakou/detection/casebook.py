@@ -1,0 +1,353 @@
+"""The second stage: from contradictions, as they come, to one verdict for each plate, and to its final one.
+
+A pass is remembered for as long as a contradiction may still ask about it, under its plate; a plate with
+contradictions has a record, which keeps what belongs to its open episodes. An episode is final when nothing
+that it is judged by can change any more: no pass of it can still be on time, no contradiction can join it,
+and the clocks of its hours are estimated from all their passes. Until then its plate is judged again whenever
+it is seen, and some minutes later, when its neighbours may have shown where they are.
+
+::
+
+    last contradiction      + APART_S + lateness         clocks of its hours final
+    ─────┼───────────────────────────┼───────────────────────────┼──────
+     judged as passes come      nothing can join             judged once more: final
+
+What is final does not depend on the order in which passes came, on how they were cut into batches, or on a
+pass coming twice, as long as none is later than the lateness: it equals what ``detect replay`` says.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from kakou.alert import Alert, alert_id
+from kakou.detection.case_alerts import alert_of
+from kakou.detection.cases import CASE_S, Case, Episode, chained, judge_case, judge_episode
+from kakou.detection.clocks import BLOCK_S, MARGIN_S, STEP_S, Clocks, clocks_of_block, joined
+from kakou.detection.doubts import Crowd, Pair, pairs_of
+from kakou.detection.episodes import APART_S, CONTEXT_S, PRESENCE_S, episodes_of, rows_around
+from kakou.detection.horizon import Context, Passes, Past, Row
+from kakou.detection.knowledge import Knowledge
+from kakou.detection.misreads import neighbours
+from kakou.detection.rules import Rules
+from kakou.detection.state import NO_TIME, STATE_FORMAT, State, plate_keys
+
+CASEBOOK_FORMAT: Final = STATE_FORMAT
+# A plate is judged again so long after it was touched: by then its neighbours have shown where they are.
+_AGAIN_S: Final = (300, 900, 3600)
+# How far a clock may be off for its contradictions to be counted beside others of that half hour.
+_FURTHEST_CLOCK_S: Final = 2 * 3600
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a plate with contradictions.
+
+    Attributes:
+        pairs: its contradictions that belong to open episodes: gates and stamped times.
+        rows: passes of these episodes, those of neighbours included.
+        over: final episodes of the last day, by time.
+        step: alerts given so far.
+        told: verdict and severity of the last one.
+    """
+
+    plate: str
+    pairs: frozenset[Pair] = frozenset()
+    rows: frozenset[Row] = frozenset()
+    over: tuple[Episode, ...] = ()
+    step: int = 0
+    told: tuple[str, str] = ("", "")
+
+    @property
+    def episodes(self) -> list[tuple[int, int]]:
+        """First and last contradiction of the open ones."""
+        return episodes_of(pair.t_b for pair in self.pairs)
+
+
+@dataclass
+class Memory:
+    """Where a casebook keeps what it remembers; in the stream these are Spark's.
+
+    Attributes:
+        passes: all passes, for as long as a contradiction may ask about them.
+        sample: those by which the clocks are estimated.
+        newest: newest stamped time seen.
+        records: by plate.
+        blocks: clocks that are final, by block.
+        gates: those whose codes the clocks are by.
+    """
+
+    passes: State = field(default_factory=State)
+    sample: State = field(default_factory=State)
+    newest: int = NO_TIME
+    records: MutableMapping[str, Record] = field(default_factory=dict)
+    blocks: MutableMapping[int, Clocks] = field(default_factory=dict)
+    gates: tuple[str, ...] = ()
+
+
+class Casebook:
+    """Judges plates as their passes come.
+
+    Args:
+        memory: what is remembered; changed by each call.
+        rules: those that find the contradictions.
+        knowledge: what a history taught.
+        past: what it says of single plates.
+        stamp: makes the contract's time stamp of seconds of local time.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        rules: Rules,
+        knowledge: Knowledge,
+        past: Past,
+        stamp: Callable[[int], str],
+    ) -> None:
+        self._memory = memory
+        self._rules = rules
+        self._knowledge = knowledge
+        self._past = past
+        self._stamp = stamp
+        # Each bucket tells by its own newest pass what is late, and one may be a little behind the others.
+        self._late = 2 * rules.limits.lateness
+        self._pairs: defaultdict[int, set[Pair]] = defaultdict(set)
+        self._due: list[tuple[int, str]] = []
+        for record in memory.records.values():
+            self._remember(record.plate, record.pairs)
+        if memory.gates != rules.gates:
+            for block in list(memory.blocks):
+                del memory.blocks[block]
+            memory.gates = rules.gates
+        self._look_at_clocks()
+
+    def take(self, fresh: pa.Table, found: pl.DataFrame, newest: int) -> list[Alert]:
+        """Takes what the first stage found in one batch.
+
+        Args:
+            fresh: passes on time under whole plates that were not known before, ``state.STATE_SCHEMA``.
+            found: contradictions, ``contradictions.CONTRADICTION_SCHEMA``.
+            newest: newest time that the first stage has seen.
+
+        Returns:
+            alerts of the plates whose verdict is new or has changed.
+        """
+        memory = self._memory
+        # A batch may leap over hours; what it makes due still needs what the time before it remembered.
+        known, memory.newest = memory.newest, max(memory.newest, newest)
+        kept, sampled_for = CONTEXT_S + PRESENCE_S + self._late, BLOCK_S + 2 * MARGIN_S + self._late
+        memory.passes = memory.passes.grown(fresh, memory.newest, known - kept)
+        sampled = fresh.filter(pa.array(self._sampled(fresh)))
+        memory.sample = memory.sample.grown(sampled, memory.newest, known - sampled_for)
+        touched = self._touched(fresh, found)
+        if self._looked != self._now:
+            self._look_at_clocks()
+        while self._due and self._due[0][0] <= memory.newest:
+            touched.add(heapq.heappop(self._due)[1])
+        return self._judge(touched)
+
+    def caught_up(self, plates: Iterable[str]) -> None:
+        """Records of these have changed in ``memory`` by somebody else's work."""
+        for plate in plates:
+            record = self._memory.records.get(plate)
+            if record is not None:
+                self._remember(plate, record.pairs)
+
+    def finish(self) -> list[Alert]:
+        """Judges every open plate by what is known; for a file that has ended."""
+        self._look_at_clocks()
+        return self._judge({plate for plate, record in self._memory.records.items() if record.pairs})
+
+    def case(self, plate: str) -> Case | None:
+        """The case of a plate as it stands."""
+        record = self._memory.records.get(plate)
+        return None if record is None else self._case_of(record, self._open_episodes(record))
+
+    def _touched(self, fresh: pa.Table, found: pl.DataFrame) -> set[str]:
+        """Takes contradictions into their records; plates that have some, or that have and were seen."""
+        records = self._memory.records
+        new: defaultdict[str, set[Pair]] = defaultdict(set)
+        for pair in pairs_of(found):
+            new[pair.plate].add(pair)
+        for plate, pairs in new.items():
+            record = records.get(plate, Record(plate))
+            records[plate] = replace(record, pairs=record.pairs | pairs)
+            self._remember(plate, pairs)
+        seen = set(fresh["hphm"].to_pylist())
+        return set(new) | {plate for plate in seen if plate in records and records[plate].pairs}
+
+    def _remember(self, plate: str, pairs: Iterable[Pair]) -> None:
+        for pair in pairs:
+            self._pairs[pair.t_b // STEP_S].add(pair)
+        for first, last in episodes_of(pair.t_b for pair in pairs):
+            for again in _AGAIN_S:
+                heapq.heappush(self._due, (first + again, plate))
+            heapq.heappush(self._due, (self._gathered_at(last), plate))
+            heapq.heappush(self._due, (self._final_at(last), plate))
+            heapq.heappush(self._due, (self._forgotten_at(last), plate))
+
+    def _gathered_at(self, last: int) -> int:
+        """Newest time from which on nothing joins an episode."""
+        return last + APART_S + self._late
+
+    def _final_at(self, last: int) -> int:
+        """Newest time from which on its clocks are final, too."""
+        block = (last + CONTEXT_S + PRESENCE_S) // BLOCK_S
+        return max(self._gathered_at(last), self._block_final_at(block))
+
+    def _forgotten_at(self, last: int) -> int:
+        """Newest time from which on no episode can join its case."""
+        return self._final_at(last) + CASE_S
+
+    def _block_final_at(self, block: int) -> int:
+        return (block + 1) * BLOCK_S + MARGIN_S + self._late
+
+    def _judge(self, plates: set[str]) -> list[Alert]:
+        records = self._memory.records
+        mine = {plate: records[plate] for plate in sorted(plates) if plate in records}
+        around = self._around(mine)
+        alerts = []
+        for plate, record in mine.items():
+            gathered = self._gather(record, around)
+            final = [one for one in gathered.episodes if self._final_at(one[1]) <= self._memory.newest]
+            judged = self._open_episodes(gathered)
+            case = self._case_of(gathered, judged)
+            after = self._closed(gathered, final, judged)
+            if case is not None:
+                alert = alert_of(case, self._rules, self._stamp)
+                if (alert.verdict, alert.severity) != record.told:
+                    alerts.append(_next_step(alert, record))
+                    after = replace(after, step=record.step + 1, told=(alert.verdict, alert.severity))
+            if after.pairs or any(self._forgotten_at(one.last) > self._memory.newest for one in after.over):
+                records[plate] = after
+            else:
+                del records[plate]
+        return alerts
+
+    def _around(self, records: dict[str, Record]) -> dict[str, list[Row]]:
+        """Passes by plate, of some plates and their neighbours."""
+        texts = {one for plate, r in records.items() if r.pairs for one in (plate, *neighbours(plate))}
+        if not texts:
+            return {}
+        table = self._memory.passes.under(plate_keys(pl.Series(sorted(texts))))
+        found: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in _frame(table).iter_rows():
+            found[row[0]].append(Row(*row))
+        return found
+
+    def _gather(self, record: Record, around: dict[str, list[Row]]) -> Record:
+        """The record with what is remembered of its open episodes now."""
+
+        def rows_of(plate: str, low: int, high: int) -> list[Row]:
+            return [row for row in around.get(plate, ()) if low <= row.t <= high]
+
+        rows = set(record.rows)
+        for episode in record.episodes:
+            rows.update(rows_around(record.plate, episode, rows_of))
+        return replace(record, rows=frozenset(rows))
+
+    def _open_episodes(self, record: Record) -> dict[tuple[int, int], Episode | None]:
+        by_plate: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in record.rows:
+            by_plate[row.hphm].append(row)
+
+        def rows_of(plate: str, low: int, high: int) -> list[Row]:
+            return [row for row in by_plate.get(plate, ()) if low <= row.t <= high]
+
+        return {
+            episode: judge_episode(
+                Passes(rows_around(record.plate, episode, rows_of), self._context), record.plate, self._crowd
+            )
+            for episode in record.episodes
+        }
+
+    def _case_of(self, record: Record, judged: dict[tuple[int, int], Episode | None]) -> Case | None:
+        episodes = [*record.over, *(one for one in judged.values() if one is not None)]
+        return judge_case(chained(episodes)[-1]) if episodes else None
+
+    def _closed(
+        self,
+        record: Record,
+        final: list[tuple[int, int]],
+        judged: dict[tuple[int, int], Episode | None],
+    ) -> Record:
+        """The record with its final episodes put to the others that are over."""
+        if not final:
+            return record
+        # Their passes are of use no longer, but for those that are told of.
+        ended = tuple(replace(one, looks=()) for at in final if (one := judged[at]) is not None)
+        pairs = frozenset(
+            pair for pair in record.pairs if not any(low <= pair.t_b <= high for low, high in final)
+        )
+        left = replace(record, pairs=pairs)
+        far = CONTEXT_S + PRESENCE_S
+        rows = frozenset(
+            row for row in record.rows if any(low - far <= row.t <= high + far for low, high in left.episodes)
+        )
+        return replace(left, rows=rows, over=(*record.over, *ended))
+
+    @property
+    def _now(self) -> tuple[int, int]:
+        """Changes whenever the clocks are to be looked at again: every step, and when a block is final."""
+        newest = self._memory.newest
+        return newest // STEP_S, (newest - MARGIN_S - self._late) // BLOCK_S
+
+    def _open_clocks(self) -> dict[int, Clocks]:
+        """Clocks of the blocks that are not final yet, from what is known of them."""
+        memory, knowledge = self._memory, self._knowledge
+        if not memory.sample.pieces or not self._rules.gates:
+            return {}
+        code = pl.col("kkmc").replace_strict(self._rules.code, default=-1, return_dtype=pl.Int64)
+        frame = _frame(pa.concat_tables([piece.passes for piece in memory.sample.pieces]))
+        whole = frame.with_columns(code.alias("code")).filter(pl.col("code") >= 0).sort("hphm", "t", "gcxh")
+        spread = knowledge.usual * knowledge.spread
+        return {
+            block: clocks_of_block(whole, block, knowledge.usual, spread, knowledge.constant)
+            for block in (whole["t"] // BLOCK_S).unique().sort().to_list()
+            if block not in memory.blocks
+        }
+
+    def _sampled(self, fresh: pa.Table) -> np.ndarray[Any, Any]:
+        return np.ones(len(fresh), dtype=bool)
+
+    def _look_at_clocks(self) -> None:
+        memory, knowledge = self._memory, self._knowledge
+        self._looked = self._now
+        clocks = self._open_clocks()
+        for block, one in clocks.items():
+            if self._block_final_at(block) <= memory.newest:
+                memory.blocks[block] = one
+        oldest = memory.newest - CASE_S
+        for block in [one for one in memory.blocks if (one + 1) * BLOCK_S < oldest - CASE_S]:
+            del memory.blocks[block]
+        for step in [one for one in self._pairs if one * STEP_S < oldest]:
+            del self._pairs[step]
+        every = joined({**memory.blocks, **clocks}, knowledge.constant)
+        self._context = Context(self._rules, knowledge, every, self._past)
+        self._crowd = Crowd((pair for pairs in self._pairs.values() for pair in pairs), self._context)
+
+
+CLONED: Final = "cloned_plate"
+
+
+def _next_step(alert: Alert, before: Record) -> Alert:
+    """The alert as the next one of its case; one that is no longer of a clone takes the one before back."""
+    step = before.step + 1
+    version = alert.rule_version if step == 1 else f"{alert.rule_version}#{step}"
+    name = alert_id(alert.hphm, alert.first.gcxh, alert.second.gcxh, version)
+    gone = before.told[0] == CLONED and alert.verdict != CLONED
+    return replace(alert, alert_id=name, step=step, status="withdrawn" if gone else "raised")
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    """Passes as text."""
+    frame = pl.DataFrame(pl.from_arrow(table))
+    return frame.select("hphm", "t", "gcxh", pl.col("kkmc", "hpzl", "clppxh").cast(pl.String))

@@ -1,0 +1,106 @@
+"""The stream's verdicts against replay's: inside the lateness no order, cut, repetition or restart counts."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+import pytest
+from gates_in_a_row import DAY_S, GATES, REGISTRY, WAY_S, Row, drive, frame, honest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kakou.detection.case_alerts import alert_of
+from kakou.detection.casebook import Casebook, Memory
+from kakou.detection.contradictions import find_contradictions
+from kakou.detection.horizon import Past
+from kakou.detection.knowledge import Knowledge, learn_knowledge
+from kakou.detection.learned_rules import rules_of
+from kakou.detection.replay import replay
+from kakou.detection.rules import Limits, Rules
+from kakou.detection.state import BATCH_SCHEMA, State
+from kakou.detection.times import stamp_of
+
+LIMITS = Limits()
+MORNING = 5 * DAY_S + 5 * 3600
+STAMP = partial(stamp_of, timezone="Asia/Shanghai")
+Known = tuple[Knowledge, Rules]
+
+
+@pytest.fixture(scope="module")
+def known() -> Known:
+    knowledge = learn_knowledge(frame(honest(4)), list(GATES))
+    return knowledge, rules_of(REGISTRY, knowledge, LIMITS, 200.0)[0]
+
+
+def day(dice: np.random.Generator) -> list[Row]:
+    """Twelve hours: honest vehicles, twins now and again, misreads, and a clock that jumps."""
+    rows: list[Row] = []
+    for n in range(60):
+        begin = MORNING + int(dice.integers(0, 9 * 3600))
+        way = "ABCD" if n % 2 else "DCBA"
+        rows += drive(f"苏C{n:03d}0X", begin, way, pace=float(np.exp(dice.normal(0, 0.1))))
+    for n in range(3):
+        # Two trips of each twin: sometimes one episode, sometimes two.
+        for trip in range(2):
+            begin = MORNING + int(dice.integers(0, 9 * 3600))
+            rows += drive(f"苏CQ{n}777", begin, "ABCD", tag=f"o{trip}")
+            rows += drive(f"苏CQ{n}777", begin + int(dice.integers(0, 900)), "DCB", "丰田牌", tag=f"t{trip}")
+    for n in range(3):
+        begin = MORNING + int(dice.integers(0, 9 * 3600))
+        rows += drive(f"苏CW{n}771", begin, "AC", "丰田牌")
+        rows += [(f"m{n}", "B", f"苏CW{n}777", begin + WAY_S, "丰田牌")]
+        rows += drive(f"苏CW{n}777", begin + WAY_S - 60, "DC")
+    jump, ahead = MORNING + int(dice.integers(0, 9 * 3600)), int(dice.integers(300, 1_000))
+    return [
+        (id_, gate, plate, t + ahead * (gate == "B" and t > jump), make) for id_, gate, plate, t, make in rows
+    ]
+
+
+def deliveries(rows: list[Row], dice: np.random.Generator) -> list[pl.DataFrame]:
+    """Out of order and late within the lateness, some twice, in batches of any size."""
+    sent = [*rows, *(rows[at] for at in dice.integers(0, len(rows), 20))]
+    come = [row[3] + int(dice.integers(0, LIMITS.lateness)) for row in sent]
+    order = sorted(range(len(sent)), key=lambda at: (come[at], dice.random()))
+    cuts = sorted(dice.integers(0, len(sent), int(dice.integers(1, 60))).tolist())
+    arrived = frame([sent[at] for at in order])
+    return [arrived[a:b] for a, b in pairwise([0, *cuts, len(sent)])]
+
+
+def streamed(
+    known: Known, batches: list[pl.DataFrame], dice: np.random.Generator
+) -> tuple[dict[str, str], int]:
+    """Final verdict of each plate, as JSON, and how many alerts were given on the way."""
+    knowledge, rules = known
+    state, memory, alerts = State(), Memory(), 0
+    book = Casebook(memory, rules, knowledge, Past(), STAMP)
+    for rows in batches:
+        arrow = rows.with_columns(pl.lit(None, dtype=pl.Int64).alias("arrival")).select(BATCH_SCHEMA.names)
+        batch = arrow.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(BATCH_SCHEMA)
+        state, found, counts, fresh = find_contradictions(state, batch, rules)
+        assert not counts.late
+        alerts += len(book.take(fresh, pl.DataFrame(pl.from_arrow(found)), state.newest))
+        if dice.random() < 0.2:  # the process is killed and started again
+            memory = pickle.loads(pickle.dumps(memory))
+            book = Casebook(memory, rules, knowledge, Past(), STAMP)
+    book.finish()
+    cases = {plate: book.case(plate) for plate in memory.records}
+    return {plate: alert_of(case, rules, STAMP).to_json() for plate, case in cases.items() if case}, alerts
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_any_delivery_ends_in_the_verdicts_of_replay(known: Known, seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    rows = day(dice)
+    knowledge, rules = known
+    nothing = frame([])
+    whole = replay(frame(sorted(rows, key=lambda row: row[3])), rules, knowledge, nothing, "Asia/Shanghai")
+    expected = {one.hphm: one.to_json() for one in whole.alerts}
+    assert {one.verdict for one in whole.alerts} >= {"cloned_plate"}
+    found, alerts = streamed(known, deliveries(rows, dice), dice)
+    assert found == expected
+    assert alerts >= len(expected)

@@ -1,0 +1,58 @@
+"""What was learned survives its way through a file, whole, and a broken file is no knowledge."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from gates_in_a_row import GATES, frame, honest
+
+from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge, with_gates
+from kakou.detection.knowledge_bytes import from_bytes, to_bytes
+from kakou.errors import StateFormatError
+
+
+def same(one: Knowledge, other: Knowledge) -> bool:
+    def equal(name: str) -> bool:
+        a, b = getattr(one, name), getattr(other, name)
+        return bool(np.array_equal(a, b, equal_nan=True)) if isinstance(a, np.ndarray) else a == b
+
+    return all(equal(field.name) for field in fields(Knowledge))
+
+
+@pytest.fixture(scope="module")
+def learned() -> Knowledge:
+    return learn_knowledge(frame(honest(2)), list(GATES))
+
+
+def test_everything_comes_back(learned: Knowledge) -> None:
+    for knowledge in (learned, knows_nothing(["A"]), knows_nothing([])):
+        assert same(from_bytes(to_bytes(knowledge)), knowledge)
+
+
+@pytest.mark.parametrize("broken", [b"", b"words", b"PK\x03\x04 and no more"])
+def test_a_broken_file_says_what_to_do(broken: bytes) -> None:
+    with pytest.raises(StateFormatError, match="Run the DAG travel_times again"):
+        from_bytes(broken)
+
+
+def test_a_file_that_is_cut_short_says_so(learned: Knowledge) -> None:
+    blob = to_bytes(learned)
+    with pytest.raises(StateFormatError):
+        from_bytes(blob[: len(blob) // 2])
+
+
+def test_other_codes_say_the_same_of_each_gate(learned: Knowledge) -> None:
+    turned = with_gates(learned, ["C", "NEW", "A"])
+    assert turned.gates == ("C", "NEW", "A", "B", "D")
+    at = {gate: code for code, gate in enumerate(turned.gates)}
+    old = {gate: code for code, gate in enumerate(learned.gates)}
+    for a in GATES:
+        for b in GATES:
+            if a != b:
+                assert turned.least[at[a], at[b]] == learned.least[old[a], old[b]]
+        assert turned.constant[at[a]] == learned.constant[old[a]]
+    assert np.isnan(turned.least[at["NEW"]]).all() and turned.busy[at["NEW"]] > 0
+    assert turned.busy.sum() == pytest.approx(1)
+    assert with_gates(learned, list(GATES)) is learned

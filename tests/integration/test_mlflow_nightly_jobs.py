@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -22,8 +23,12 @@ pytestmark = pytest.mark.integration
 
 def job_processes() -> list[psutil.Process]:
     """Our own children that run a nightly job."""
-    family = psutil.Process().children(recursive=True)
-    return [one for one in family if "spark_jobs.nightly" in one.cmdline()]
+    found = []
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # what has ended meanwhile, a zombie included
+            if "spark_jobs.nightly" in one.cmdline():
+                found.append(one)
+    return found
 
 
 def test_result_comes_back(settings: Settings, tmp_path: Path):

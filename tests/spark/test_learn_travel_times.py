@@ -11,10 +11,14 @@ import polars as pl
 import pytest
 from pyspark.sql import SparkSession
 
+from kakou.detection.knowledge import Knowledge, learn_knowledge
+from kakou.detection.knowledge_bytes import from_bytes
 from kakou.detection.travel import MAX_GAP_SECONDS, TRAVEL_COLUMNS, TRAVEL_SCHEMA, learn
 from kakou.errors import BadInputError
 from kakou.settings import Settings
+from spark_jobs import learn_travel_times as job
 from spark_jobs.learn_travel_times import learn_travel_times
+from spark_jobs.passes import read_passes
 
 pytestmark = pytest.mark.spark
 
@@ -54,6 +58,13 @@ def by_pure_function(frame: pd.DataFrame) -> pl.DataFrame:
             }
         )
     )
+
+
+def learn_knowledge_of_all(frame: pd.DataFrame) -> Knowledge:
+    t = [int((at - datetime(1970, 1, 1)).total_seconds()) for at in frame["GCSJ"]]
+    columns = {name.lower(): frame[name].to_list() for name in ("GCXH", "KKMC", "HPHM")}
+    bare = {"hpzl": [""] * len(t), "clppxh": [""] * len(t)}
+    return learn_knowledge(pl.DataFrame({**columns, **bare, "t": t}), sorted(set(frame["KKMC"])))
 
 
 def written(settings: Settings) -> pl.DataFrame:
@@ -122,8 +133,36 @@ def test_new_times_replace_old_ones_whole_and_leave_no_draft(
     settings.travel_times_file.write_text("old", encoding="utf-8")
     passes(400, seed=2).to_parquet(tmp_path / "passes.parquet", index=False)
     learn_travel_times(settings, tmp_path / "passes.parquet")
-    assert list(settings.travel_times_file.parent.iterdir()) == [settings.travel_times_file]
+    written_files = set(settings.travel_times_file.parent.iterdir())
+    assert written_files == {settings.travel_times_file, settings.knowledge_file}
     assert written(settings).columns == list(TRAVEL_COLUMNS)
+
+
+def test_what_verdicts_go_by_is_what_the_pure_function_learns(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+):
+    frame = passes(4_000, seed=4).assign(HPZL="02", CLPPXH="大众牌")
+    frame.to_parquet(tmp_path / "passes.parquet", index=False)
+    result = learn_travel_times(settings, tmp_path / "passes.parquet")
+    found = from_bytes(settings.knowledge_file.read_bytes())
+    observed = frame[frame["ORIGIN"] == "observed"]
+    t = [int((at - datetime(1970, 1, 1)).total_seconds()) for at in observed["GCSJ"]]
+    columns = {name.lower(): observed[name].to_list() for name in ("GCXH", "KKMC", "HPHM", "HPZL", "CLPPXH")}
+    expected = learn_knowledge(pl.DataFrame({**columns, "t": t}), sorted(set(observed["KKMC"])))
+    assert found.gates == expected.gates and found.version == result.run_id == ""
+    for name in ("trips", "usual", "least", "busy", "constant"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name))
+    assert found.make == expected.make and found.confusion == expected.confusion
+
+
+def test_of_a_history_that_is_too_large_whole_vehicles_teach(
+    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(job, "MOST_PASSES", 1_000)
+    frame = passes(4_000, seed=5)
+    frame.to_parquet(tmp_path / "passes.parquet", index=False)
+    some = job.knowledge_of(read_passes(spark, tmp_path / "passes.parquet", "all"))
+    assert 0 < some.trips.sum() < learn_knowledge_of_all(frame).trips.sum() / 2
 
 
 def test_what_cannot_be_read_is_named_and_the_old_times_stay(

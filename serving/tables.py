@@ -21,7 +21,8 @@ KKMC_INFO: Final = table(
     ),
 )
 WARNINGS: Final = table(
-    "warnings", *(column(name) for name in ("alert_id", "verdict", "status", "detected_at", "body"))
+    "warnings",
+    *(column(name) for name in ("alert_id", "case_id", "verdict", "status", "detected_at", "body")),
 )
 FLOW_FORECAST: Final = table(
     "flow_forecast",

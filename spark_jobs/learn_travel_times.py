@@ -110,7 +110,8 @@ def knowledge_of(passes: DataFrame) -> Knowledge:
     history = pl.DataFrame(pl.from_arrow(rows.toArrow()))
     if history.is_empty():
         return knows_nothing([])
-    return learn_knowledge(history, history["kkmc"].unique().sort().to_list())
+    known = learn_knowledge(history, history["kkmc"].unique().sort().to_list())
+    return replace(known, daily=known.daily * share)
 
 
 def _logged(settings: Settings, passes: Path, result: TravelTimesResult, file: Path, known: Knowledge) -> str:

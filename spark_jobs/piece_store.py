@@ -4,58 +4,52 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
-from pyspark.sql.streaming import StatefulProcessorHandle
+from kakou.detection.state import LARGE, Piece, State, from_bytes, to_bytes
 
-from kakou.detection.state import LARGE, STATE_FORMAT, Piece, State, demand_format, from_bytes, to_bytes
-
-_INDEX: Final = "format int, newest bigint, pieces string"
-_NAME, _PASSES = "name string", "passes binary"
+PIECES_SCHEMA: Final = ("name string", "passes binary")
 # Of this worker: pieces by store, key and name. A name says what is in a piece, so that a batch that is done
 # again, or by another worker, finds what it would have read.
 _held: dict[tuple[str, int], dict[str, Piece]] = {}
 
 
 class PieceStore:
-    """Pieces of the state under each key: an index, which names them, and the pieces.
+    """Pieces of the state under each key: the caller keeps the index, which names them, and Spark the pieces.
 
     A worker keeps the pieces that it has seen: what it reads of a full window with each batch is the index
     alone.
 
     Args:
-        handle: Spark's, of the batch.
-        name: tells stores of one processor apart.
+        pieces: Spark's map of ``PIECES_SCHEMA``; stores may share one.
+        name: tells stores apart.
         large: as ``State.large``.
     """
 
-    def __init__(self, handle: StatefulProcessorHandle, name: str, large: int = LARGE) -> None:
+    def __init__(self, pieces: Any, name: str, large: int = LARGE) -> None:
+        self._pieces = pieces
         self._name = name
         self._large = large
-        self._index = handle.getValueState(f"{name}_index", _INDEX)
-        self._pieces = handle.getMapState(f"{name}_pieces", _NAME, _PASSES)
 
-    def read(self, key: int) -> State:
+    def read(self, key: int, index: str | None, newest: int) -> State:
         """The state under the key that Spark has set.
 
-        Raises:
-            StateFormatError: it was written in another format.
+        Args:
+            index: what ``write`` gave; None before the first.
         """
         place = self._name, key
-        index = self._index.get()
         if index is None:
             _held[place] = {}
-            return State(large=self._large)
-        demand_format(index[0])
+            return State(newest, large=self._large)
         held = _held.get(place, {})
         _held[place] = {
             name: held.get(name) or Piece(from_bytes(bytes(self._pieces.getValue((name,))[0])), level)
-            for name, level in json.loads(index[2])
+            for name, level in json.loads(index)
         }
-        return State(index[1], tuple(_held[place].values()), self._large)
+        return State(newest, tuple(_held[place].values()), self._large)
 
-    def write(self, key: int, state: State) -> None:
-        """Writes what has changed since ``read``."""
+    def write(self, key: int, state: State) -> str:
+        """Writes what has changed since ``read``; returns the index."""
         place = self._name, key
         before = _held[place]
         names = {id(piece): name for name, piece in before.items()}
@@ -64,11 +58,10 @@ class PieceStore:
             name = names.get(id(piece))
             if name is None:
                 blob = to_bytes(piece.passes)
-                name = blake2b(blob, digest_size=12).hexdigest()
+                name = self._name + blake2b(blob, digest_size=12).hexdigest()
                 self._pieces.updateValue((name,), (blob,))
             after[name] = piece
         for name in before.keys() - after.keys():
             self._pieces.removeKey((name,))
-        index = json.dumps([[name, piece.level] for name, piece in after.items()])
-        self._index.update((STATE_FORMAT, state.newest, index))
         _held[place] = after
+        return json.dumps([[name, piece.level] for name, piece in after.items()])

@@ -28,7 +28,7 @@ from kakou.detection.state import NO_TIME, STATE_SCHEMA, demand_format
 from kakou.detection.times import now_stamp, utc_now
 from kakou.settings import Settings
 from spark_jobs.current_rules import Known, current_rules
-from spark_jobs.piece_store import PieceStore
+from spark_jobs.piece_store import PIECES_SCHEMA, PieceStore
 
 OUTPUT: Final = "kind string, body string"
 _LARGE: Final = 200_000
@@ -36,7 +36,9 @@ _LARGE: Final = 200_000
 _REMEMBERED: Final = 64
 Key = TypeVar("Key")
 Value = TypeVar("Value")
-_TURNS: Final = "format int, newest bigint, gates string, turns string"
+# Few states, as each costs a question to Spark in each batch.
+_BOOK: Final = "format int, newest bigint, gates string, turns string, passes string, sample string"
+_RECORD, _BLOCK = "r", "b"
 
 
 class Verdicts(StatefulProcessor):  # type: ignore[misc]  # pyspark is not typed here
@@ -47,11 +49,11 @@ class Verdicts(StatefulProcessor):  # type: ignore[misc]  # pyspark is not typed
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Called by Spark before each batch."""
-        self._passes = PieceStore(handle, "passes", _LARGE)
-        self._sample = PieceStore(handle, "sample", _LARGE)
-        self._turns = handle.getValueState("turns", _TURNS)
-        self._records = handle.getMapState("records", "plate string", "record binary")
-        self._blocks = handle.getMapState("blocks", "block bigint", "clocks binary")
+        self._index = handle.getValueState("book", _BOOK)
+        pieces = handle.getMapState("pieces", *PIECES_SCHEMA)
+        self._passes, self._sample = (PieceStore(pieces, name, _LARGE) for name in ("passes", "sample"))
+        # Records by plate and clocks by block, told apart by their first letter.
+        self._held = handle.getMapState("kept", "name string", "what binary")
 
     def handleInputRows(
         self, key: tuple[Any, ...], rows: Iterator[pd.DataFrame], timerValues: TimerValues
@@ -78,29 +80,35 @@ class Verdicts(StatefulProcessor):  # type: ignore[misc]  # pyspark is not typed
         """The casebook of this worker, brought to where the batch before has left it."""
         global _kept
         known = current_rules(self._settings)
-        passes, sample = self._passes.read(0), self._sample.read(0)
-        held = self._turns.get()
+        index = self._index.get()
         turns: deque[_Turn] = deque(maxlen=_REMEMBERED)
         newest, gates = NO_TIME, ()
-        if held is not None:
-            demand_format(held[0])
-            newest, gates = held[1], tuple(json.loads(held[2]))
-            turns.extend(_Turn(*one) for one in json.loads(held[3]))
+        passes_index = sample_index = None
+        if index is not None:
+            demand_format(index[0])
+            newest, gates = index[1], tuple(json.loads(index[2]))
+            passes_index, sample_index = index[4], index[5]
+            turns.extend(_Turn(*one) for one in json.loads(index[3]))
+        passes = self._passes.read(0, passes_index, newest)
+        sample = self._sample.read(0, sample_index, newest)
         behind = _behind(turns)
         if _kept is None or behind is None:
             records, blocks = _Tracked[str, Record](), _Tracked[int, Clocks]()
             memory = Memory(passes, sample, newest, records, blocks, gates)
-            if held is not None:
-                memory.records.update(
-                    {plate: _loaded(blob) for (plate,), (blob,) in self._records.iterator()}
-                )
-                memory.blocks.update({n: _loaded(blob) for (n,), (blob,) in self._blocks.iterator()})
+            for (name,), (blob,) in self._held.iterator() if index is not None else ():
+                if name[0] == _RECORD:
+                    records[name[1:]] = _loaded(bytes(blob))
+                else:
+                    blocks[int(name[1:])] = _loaded(bytes(blob))
             _kept = _Kept("", memory, records, blocks, None, None)
         else:
             memory = _kept.memory
             memory.passes, memory.sample, memory.newest, memory.gates = passes, sample, newest, gates
             for turn in behind:
-                self._catch_up(memory, turn)
+                for plate in turn.records:
+                    _put(_kept.records, plate, self._read(f"{_RECORD}{plate}"))
+                for block in turn.blocks:
+                    _put(_kept.blocks, block, self._read(f"{_BLOCK}{block}"))
         _kept.records.clean()
         _kept.blocks.clean()
         if _kept.book is None or _kept.known is not known:
@@ -110,33 +118,29 @@ class Verdicts(StatefulProcessor):  # type: ignore[misc]  # pyspark is not typed
             _kept.book.caught_up({plate for turn in behind for plate in turn.records})
         return _kept.book, turns
 
-    def _catch_up(self, memory: Memory, turn: _Turn) -> None:
-        for plate in turn.records:
-            found = self._records.getValue((plate,)) if self._records.containsKey((plate,)) else None
-            if found is None:
-                memory.records.pop(plate, None)
-            else:
-                memory.records[plate] = _loaded(bytes(found[0]))
-        for block in turn.blocks:
-            memory.blocks[block] = _loaded(bytes(self._blocks.getValue((block,))[0]))
+    def _read(self, name: str) -> Any:
+        held = self._held.getValue((name,)) if self._held.containsKey((name,)) else None
+        return None if held is None else _loaded(bytes(held[0]))
+
+    def _keep(self, name: str, what: object | None) -> None:
+        if what is not None:
+            self._held.updateValue((name,), (pickle.dumps(what, 5),))
+        elif self._held.containsKey((name,)):
+            self._held.removeKey((name,))
 
     def _write(self, turns: deque[_Turn]) -> None:
         assert _kept is not None
         memory = _kept.memory
-        self._passes.write(0, memory.passes)
-        self._sample.write(0, memory.sample)
+        passes, sample = self._passes.write(0, memory.passes), self._sample.write(0, memory.sample)
         for plate in _kept.records.changed:
-            if plate in memory.records:
-                self._records.updateValue((plate,), (pickle.dumps(memory.records[plate], 5),))
-            elif self._records.containsKey((plate,)):
-                self._records.removeKey((plate,))
+            self._keep(f"{_RECORD}{plate}", _kept.records.get(plate))
         for block in _kept.blocks.changed:
-            self._blocks.updateValue((block,), (pickle.dumps(memory.blocks[block], 5),))
+            self._keep(f"{_BLOCK}{block}", _kept.blocks.get(block))
         turn = _Turn(uuid4().hex, sorted(_kept.records.changed), sorted(_kept.blocks.changed))
         turns.append(turn)
         gates = json.dumps(memory.gates, ensure_ascii=False)
-        told = json.dumps([[one.name, one.records, one.blocks] for one in turns])
-        self._turns.update((CASEBOOK_FORMAT, memory.newest, gates, told))
+        told = json.dumps([[one.name, one.records, one.blocks] for one in turns], ensure_ascii=False)
+        self._index.update((CASEBOOK_FORMAT, memory.newest, gates, told, passes, sample))
         _kept.turn = turn.name
 
     def _stamp(self, _seconds: int) -> str:
@@ -198,6 +202,13 @@ def _behind(turns: deque[_Turn]) -> list[_Turn] | None:
     if _kept.turn not in names:
         return None
     return list(turns)[names.index(_kept.turn) + 1 :]
+
+
+def _put(held: dict[Key, Value], key: Key, value: Value | None) -> None:
+    if value is None:
+        held.pop(key, None)
+    else:
+        held[key] = value
 
 
 def _loaded(blob: bytes) -> Any:

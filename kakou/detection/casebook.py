@@ -22,9 +22,8 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -35,7 +34,7 @@ from kakou.detection.clocks import BLOCK_S, MARGIN_S, STEP_S, Clocks, clocks_of_
 from kakou.detection.doubts import Crowd, Pair, pairs_of
 from kakou.detection.episodes import APART_S, CONTEXT_S, PRESENCE_S, episodes_of, rows_around
 from kakou.detection.horizon import Context, Passes, Past, Row
-from kakou.detection.knowledge import Knowledge
+from kakou.detection.knowledge import Knowledge, in_sample
 from kakou.detection.misreads import neighbours
 from kakou.detection.rules import Rules
 from kakou.detection.state import NO_TIME, STATE_FORMAT, State, plate_keys
@@ -145,7 +144,7 @@ class Casebook:
         known, memory.newest = memory.newest, max(memory.newest, newest)
         kept, sampled_for = CONTEXT_S + PRESENCE_S + self._late, BLOCK_S + 2 * MARGIN_S + self._late
         memory.passes = memory.passes.grown(fresh, memory.newest, known - kept)
-        sampled = fresh.filter(pa.array(self._sampled(fresh)))
+        sampled = fresh.filter(pa.array(in_sample(fresh["key"].to_numpy(), self._knowledge)))
         memory.sample = memory.sample.grown(sampled, memory.newest, known - sampled_for)
         touched = self._touched(fresh, found)
         if self._looked != self._now:
@@ -222,7 +221,9 @@ class Casebook:
             case = self._case_of(gathered, judged)
             after = self._closed(gathered, final, judged)
             if case is not None:
-                alert = alert_of(case, self._rules, self._stamp)
+                alert = replace(
+                    alert_of(case, self._rules, self._stamp), model_version=self._knowledge.version or None
+                )
                 if (alert.verdict, alert.severity) != record.told:
                     alerts.append(_next_step(alert, record))
                     after = replace(after, step=record.step + 1, told=(alert.verdict, alert.severity))
@@ -303,7 +304,7 @@ class Casebook:
     def _open_clocks(self) -> dict[int, Clocks]:
         """Clocks of the blocks that are not final yet, from what is known of them."""
         memory, knowledge = self._memory, self._knowledge
-        if not memory.sample.pieces or not self._rules.gates:
+        if not memory.sample.pieces:
             return {}
         code = pl.col("kkmc").replace_strict(self._rules.code, default=-1, return_dtype=pl.Int64)
         frame = _frame(pa.concat_tables([piece.passes for piece in memory.sample.pieces]))
@@ -314,9 +315,6 @@ class Casebook:
             for block in (whole["t"] // BLOCK_S).unique().sort().to_list()
             if block not in memory.blocks
         }
-
-    def _sampled(self, fresh: pa.Table) -> np.ndarray[Any, Any]:
-        return np.ones(len(fresh), dtype=bool)
 
     def _look_at_clocks(self) -> None:
         memory, knowledge = self._memory, self._knowledge

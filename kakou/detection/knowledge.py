@@ -29,6 +29,8 @@ _SAFE_COMPOSED: Final = 0.6
 _MANY: Final = 100
 _LONG_S: Final = 600
 _WINDOW_S: Final = 7200
+# So many passes a day are enough to see each clock of a hundred gates within minutes.
+CLOCK_PASSES: Final = 150_000
 _LEAST_SHARE: Final = 0.002
 # Share of reads that show another value, where a history says nothing.
 _WRONG_MAKE, _WRONG_TYPE = 0.03, 0.01
@@ -78,6 +80,7 @@ class Knowledge:
         follows: share of the trips from a gate that lead to another.
         busy: share of all passes that a gate has.
         passes_a_day: passes of a whole plate on a day on which it has any.
+        daily: passes of all whole plates on a day; 0 where nobody knows.
         make, type: how reads show the maker and the plate type.
         confusion: how characters are misread.
         constant: seconds that each gate was ahead at the end of the history.
@@ -96,7 +99,18 @@ class Knowledge:
     type: Feature
     confusion: Confusion
     constant: Floats
+    daily: float = 0.0
     version: str = ""
+
+    @property
+    def clock_share(self) -> int:
+        """One vehicle of so many tells of the clocks; more tell nothing new."""
+        return max(1, round(self.daily / CLOCK_PASSES))
+
+    @property
+    def tells_of_clocks(self) -> bool:
+        """False where no travel time is known, and so no clock can be seen to be wrong."""
+        return bool(np.isfinite(self.usual).any())
 
 
 def learn_knowledge(history: pl.DataFrame, gates: list[str]) -> Knowledge:
@@ -137,6 +151,7 @@ def learn_knowledge(history: pl.DataFrame, gates: list[str]) -> Knowledge:
         passes_a_day=len(whole) / max(1, plate_days), make=_feature(makes, _WRONG_MAKE),
         type=_feature(types, _WRONG_TYPE), confusion=no_confusion(),
         constant=np.median(clocks.ahead[1, :, -12:], axis=1),
+        daily=len(whole) / max(1, (whole["t"] // 86_400).n_unique()),
     )  # fmt: skip
     return replace(known, confusion=learn_confusion(right, usual, spread)) if len(right) else known
 
@@ -171,6 +186,17 @@ def with_gates(known: Knowledge, gates: list[str]) -> Knowledge:
     busy = np.where(there, known.busy[at], known.busy.min() if len(known.busy) else 1.0)
     constant = np.where(there, known.constant[at], 0.0)
     return replace(known, gates=names, busy=busy / busy.sum(), constant=constant, **found)
+
+
+def in_sample(keys: npt.NDArray[np.uint64], known: Knowledge) -> npt.NDArray[np.bool_]:
+    """Which passes tell of the clocks: those of some vehicles, the same ones wherever they are looked at.
+
+    Args:
+        keys: of their plates, ``state.plate_keys``.
+    """
+    if not known.tells_of_clocks:
+        return np.zeros(len(keys), dtype=bool)
+    return np.asarray(keys % np.uint64(known.clock_share) == 0)
 
 
 def makes_of(passes: pl.DataFrame) -> pl.DataFrame:

@@ -24,6 +24,7 @@ def to_bytes(knowledge: Knowledge) -> bytes:
         "version": knowledge.version,
         "gates": knowledge.gates,
         "passes_a_day": knowledge.passes_a_day,
+        "daily": knowledge.daily,
         "make": [knowledge.make.wrong, knowledge.make.share],
         "type": [knowledge.type.wrong, knowledge.type.share],
         "confusion": [
@@ -54,6 +55,7 @@ def from_bytes(blob: bytes) -> Knowledge:
                 version=words["version"],
                 gates=tuple(words["gates"]),
                 passes_a_day=words["passes_a_day"],
+                daily=words["daily"],
                 make=Feature(*words["make"]),
                 type=Feature(*words["type"]),
                 confusion=Confusion({(a, b): share for a, b, share in rate}, elsewhere, misread),

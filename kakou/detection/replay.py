@@ -23,10 +23,10 @@ from kakou.detection.contradictions import CONTRADICTION_SCHEMA, Counts, find_co
 from kakou.detection.doubts import Crowd, pairs_of
 from kakou.detection.episodes import RowsOf, episodes_of, rows_around
 from kakou.detection.horizon import Context, Passes, Past, Row, Shown
-from kakou.detection.knowledge import Knowledge, makes_of, types_of
+from kakou.detection.knowledge import Knowledge, in_sample, makes_of, types_of
 from kakou.detection.misreads import neighbours
 from kakou.detection.rules import Rules
-from kakou.detection.state import BATCH_SCHEMA, NO_TIME, State
+from kakou.detection.state import BATCH_SCHEMA, NO_TIME, State, plate_keys
 from kakou.detection.times import stamp_of
 from kakou.detection.tracks import Tracks, tracks_of
 from kakou.detection.trips import whole_passes
@@ -99,7 +99,8 @@ def _judged(
     first = on_time.unique(["hphm", "gcxh"], keep="first", maintain_order=True)
     whole = whole_passes(first, by=("hphm", "gcxh")).with_columns(codes)
     spread = knowledge.usual * knowledge.spread
-    clocks = clocks_by_blocks(whole.filter(pl.col("code") >= 0), knowledge.usual, spread, knowledge.constant)
+    telling = whole.filter(pl.col("code") >= 0, pl.Series(in_sample(plate_keys(whole["hphm"]), knowledge)))
+    clocks = clocks_by_blocks(telling, knowledge.usual, spread, knowledge.constant)
     plates = sorted(set(found["hphm"]))
     there = {*whole["hphm"].unique(), *history["hphm"].unique()}
     wanted = set(plates).union(*(there.intersection(neighbours(plate)) for plate in plates))

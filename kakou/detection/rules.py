@@ -17,8 +17,6 @@ import polars as pl
 from kakou.detection.travel import BASIS_FEW, BASIS_LEARNED
 from kakou.geography import great_circle_km
 
-RULE_VERSION: Final = "gap-1"
-
 # What ``few`` trips must show to lower the time taken from the map, and how far they may: roadside
 # coordinates are off by kilometres, but not by half of a long way.
 FEWEST_TRIPS: Final = 3
@@ -52,7 +50,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Rules:
-    """One rule version with its knowledge; build it with ``build_rules``.
+    """What contradicts, with its limits; build it with ``build_rules``.
 
     Attributes:
         gates: codenames; a code is an index into it.
@@ -71,7 +69,6 @@ class Rules:
     basis: npt.NDArray[np.int8]
     fallback_kmh: float
     ahead: npt.NDArray[np.int64]
-    version: str = RULE_VERSION
 
     @cached_property
     def code(self) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Final
 import redis
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import desc, select
+from sqlalchemy import desc, distinct, func, or_, select
 
 from kakou import redis_keys
 from serving.problems import StoreDownError
@@ -56,16 +56,19 @@ class Warnings:
     def _from_table(self, limit: int) -> list[str]:
         rows = self._endpoint.rows(
             select(_W.body)
-            .where(_W.verdict == SHOWN_VERDICT)
+            .where(or_(_W.verdict == SHOWN_VERDICT, _W.status == "withdrawn"))
             .order_by(desc(_W.detected_at), desc(_W.alert_id))
             .limit(limit)
         )
         return [row.body for row in rows]
 
     def _since(self, midnight: datetime) -> int | None:
-        raised = (_W.verdict == SHOWN_VERDICT, _W.status == "raised", _W.detected_at >= midnight)
+        # A case that grows surer is told of again, and is one warning all the same.
+        raised = select(func.count(distinct(_W.case_id))).where(
+            _W.verdict == SHOWN_VERDICT, _W.status == "raised", _W.detected_at >= midnight
+        )
         try:
-            return self._endpoint.count(WARNINGS, *raised)
+            return int(self._endpoint.scalar(raised))
         except StoreDownError:
             return None
 

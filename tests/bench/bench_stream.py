@@ -78,7 +78,7 @@ def _runs(chosen: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]]
     """Each part with its size."""
     quick, work = chosen.quick, chosen.work.resolve()
     records = chosen.records or (60_000 if quick else 1_200_000)
-    through = min(records, 12_000 if quick else 60_000)
+    through = min(records, 12_000 if quick else 180_000)
     return {
         "pipeline": lambda: run_pipeline(work, Question(records, chosen.span, {})),
         "writer": lambda: run_writers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -92,3 +93,17 @@ def test_ready_when_all_answer(stores: Settings) -> None:
     answer = api_client(stores).get("/ready")
     assert answer.status_code == 200
     assert answer.json()["checks"] == {"endpoint": "ok", "dn1": "ok", "dn2": "ok", "redis": "ok"}
+
+
+def test_a_case_that_is_told_of_again_is_one_warning_and_what_is_taken_back_is_shown(
+    stores: Settings,
+) -> None:
+    """Last in this file, as it leaves both in the table."""
+    surer = replace(
+        CLONES[3], alert_id="surer", step=2, severity="critical", detected_at=f"{NOW:%FT%T}.001+08:00"
+    )
+    gone = replace(surer, alert_id="gone", step=3, verdict="misread", status="withdrawn")
+    store_alerts(stores, [surer, gone], to_redis=False)
+    assert api_client(stores).get("/api/stats/detection").json()["warnings_today"] == len(CLONES)
+    shown = api_client(without(stores, ["redis"])).get("/api/warnings/realtime", params={"limit": 3}).json()
+    assert {one["alert_id"] for one in shown} >= {"surer", "gone"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -17,7 +18,7 @@ from kakou.detection.case_alerts import alert_of
 from kakou.detection.casebook import Casebook, Memory
 from kakou.detection.contradictions import find_contradictions
 from kakou.detection.horizon import Past
-from kakou.detection.knowledge import Knowledge, learn_knowledge
+from kakou.detection.knowledge import CLOCK_PASSES, Knowledge, learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.replay import replay
 from kakou.detection.rules import Limits, Rules
@@ -91,11 +92,13 @@ def streamed(
     return {plate: alert_of(case, rules, STAMP).to_json() for plate, case in cases.items() if case}, alerts
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_any_delivery_ends_in_the_verdicts_of_replay(known: Known, seed: int) -> None:
     dice = np.random.default_rng(seed)
     rows = day(dice)
+    # Sometimes all vehicles tell of the clocks, sometimes every other one.
+    known = replace(known[0], daily=float(dice.choice([1, 2])) * CLOCK_PASSES), known[1]
     knowledge, rules = known
     nothing = frame([])
     whole = replay(frame(sorted(rows, key=lambda row: row[3])), rules, knowledge, nothing, "Asia/Shanghai")

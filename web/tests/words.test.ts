@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { freshness, worst } from "../src/api/freshness.ts";
 import { fieldTime, pages, toQuery } from "../src/query/form.ts";
+import { newestOfEachCase } from "../src/words/cases.ts";
 import { count, decimal, percent, short } from "../src/words/numbers.ts";
 import { plateColour, spaced } from "../src/words/plates.ts";
 import { clockOf, hourOf, moment, PlatformClock, spanZh } from "../src/words/time.ts";
@@ -77,4 +78,11 @@ test("a form becomes a query: empty is no filter, a minute includes its seconds"
 
 test("an empty result still has one page", () => {
   assert.deepEqual([pages(0, 20), pages(20, 20), pages(21, 20)], [1, 1, 2]);
+});
+
+test("of each case the newest alert is shown", () => {
+  const alert = (case_id: string, step: number) => ({ case_id, step });
+  const told = [alert("a", 3), alert("b", 1), alert("a", 2), alert("c", 1), alert("a", 1)];
+  assert.deepEqual(newestOfEachCase(told), [alert("a", 3), alert("b", 1), alert("c", 1)]);
+  assert.deepEqual(newestOfEachCase([]), []);
 });

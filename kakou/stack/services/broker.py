@@ -124,14 +124,13 @@ def _prepare(settings: Settings) -> None:
     draft = settings.data_dir / ".kafka.draft"  # renamed when whole: a killed format leaves nothing behind
     shutil.rmtree(draft, ignore_errors=True)
     write_private(run / "kafka-format.properties", _properties(settings, draft))
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     run_step(
         _java(
             settings,
             "kafka.tools.StorageTool",
             "format",
             "-t",
-            cluster,
+            _cluster_id(),
             "-c",
             run / "kafka-format.properties",
         ),
@@ -140,6 +139,15 @@ def _prepare(settings: Settings) -> None:
     )
     (run / "kafka-format.properties").unlink()
     draft.rename(data)
+
+
+def _cluster_id() -> str:
+    """A new name of a cluster, 22 characters of Base64; one that begins with a dash would look like an
+    option."""
+    while True:
+        name = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        if not name.startswith("-"):
+            return name
 
 
 def _answers(settings: Settings) -> None:

@@ -1,6 +1,7 @@
-// Live warnings, newest first; one that was not there before flashes.
+// Live warnings, newest first and one for each case; one that was not there before flashes.
 import type { AlertItem } from "../api/types.ts";
 import { plateColour, spaced } from "../words/plates.ts";
+import { newestOfEachCase } from "../words/cases.ts";
 import { count, percent } from "../words/numbers.ts";
 import { clockOf, moment, spanZh } from "../words/time.ts";
 import { shortName, type GateNames } from "../words/gates.ts";
@@ -22,7 +23,8 @@ export class WarningList {
   }
 
   /** `today` is the platform's date; times of another day are written with theirs. */
-  show(alerts: readonly AlertItem[], today: string): void {
+  show(told: readonly AlertItem[], today: string): void {
+    const alerts = newestOfEachCase(told);
     this.today = today;
     const seen = this.seen;
     // On the first answer nothing is new: it only was not looked at yet.

@@ -98,13 +98,15 @@ class ProgressListener(StreamingQueryListener):  # type: ignore[misc]
         self._settings = settings
         self._redis: redis.Redis = redis_client(settings)
         self._paces: dict[str, Pace] = {}
+        self._names: dict[str, str] = {}
         self._turn = threading.Lock()
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
-        """Nothing is known yet."""
+        """Nothing is known yet but its name."""
+        self._names[str(event.id)] = event.name
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
-        """A batch has ended, or ten seconds have passed without one."""
+        """A batch has ended."""
         progress = event.progress
         source = progress.sources[0]
         taken, held = _offsets(source.endOffset), _offsets(source.latestOffset)
@@ -120,7 +122,11 @@ class ProgressListener(StreamingQueryListener):  # type: ignore[misc]
             self._write(progress.name, batch if records else {}, pace)
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:
-        """What was written stays true."""
+        """Ten seconds have passed without a batch: what was written stays true, and the query runs."""
+        name = self._names.get(str(event.id))
+        with self._turn:
+            if name in self._paces:
+                self._tell(name, {"at": now_stamp(utc_now(), self._settings.timezone)})
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
         """The process says why."""
@@ -141,6 +147,9 @@ class ProgressListener(StreamingQueryListener):  # type: ignore[misc]
             "catch_up_seconds": "" if catch_up is None else f"{catch_up:.1f}",
             "at": now_stamp(utc_now(), self._settings.timezone),
         }
+        self._tell(name, fields)
+
+    def _tell(self, name: str, fields: dict[Any, Any]) -> None:
         try:
             self._redis.hset(redis_keys.STREAM_QUERY_PREFIX + name, mapping=fields)
         except redis.RedisError as error:

@@ -83,7 +83,7 @@ def _shown(row: QueryStatus) -> dict[str, str]:
     if row.batch is not None:
         known["last batch"] = f"{row.batch}: {row.batch_records:,} records in {row.batch_seconds:.2f} s"
     if row.silent:
-        return known | {"caught up in": "unknown"}
+        return known | {"caught up in": "unknown" if row.lag else "0 s"}
     waits = "not while it goes on so" if row.handled_per_second else "not known yet"
     if row.catch_up_seconds is not None:
         waits = f"{row.catch_up_seconds:,.0f} s"

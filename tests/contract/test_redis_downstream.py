@@ -145,6 +145,9 @@ def test_what_ingest_writes(stack: Settings, client: redis.Redis, monkeypatch: p
 
 def test_what_the_listener_writes(stack: Settings, client: redis.Redis) -> None:
     listener = ProgressListener(stack)
+    listener.onQueryStarted(SimpleNamespace(id="q1", name="ingest"))
+    listener.onQueryIdle(SimpleNamespace(id="q1"))
+    assert not client.exists(redis_keys.STREAM_QUERY_PREFIX + "ingest"), "nothing is known before a batch"
     for batch, taken in enumerate((10, 20)):
         ends = [json.dumps({"traffic-raw": {"0": n}}) for n in (taken, 50)]
         listener.onQueryProgress(
@@ -155,6 +158,8 @@ def test_what_the_listener_writes(stack: Settings, client: redis.Redis) -> None:
                 )
             )
         )  # fmt: skip
+    client.hset(redis_keys.STREAM_QUERY_PREFIX + "ingest", "at", "long ago")
+    listener.onQueryIdle(SimpleNamespace(id="q1"))
     listener.close()
     told = of(client, "kakou:stream:query:<name>", "ingest")
     assert (told["batch"], told["records"], told["lag"]) == ("1", "10", "30")

@@ -42,6 +42,7 @@ def test_of_a_silent_query_nobody_knows_when_it_is_caught_up(
     state = _state("ingest", told(95), {"0": 100})
     assert (state.lag, state.catch_up_seconds, state.silent) == (40, None, True)
     assert _state("ingest", told(95), {"0": 60}).catch_up_seconds == 0
+    assert "unknown" not in shown(monkeypatch, capsys, _state("ingest", told(95), {"0": 60}))
     text = shown(monkeypatch, capsys, state)
     assert "handled/s" not in text and "unknown" in text
     assert "ingest has said nothing for 95 s" in text and "kakou logs stream" in text

@@ -35,7 +35,7 @@ from kakou.detection.horizon import MOST_LOOKS, Look, Passes, Shown, pairs_near
 from kakou.detection.likelihood import Odd, companions_of, follows, odds_of, profile_of, second_make
 
 # Share of plates that two cars drive under on a day, before anything is seen.
-PRIOR: Final = 0.002
+PRIOR: Final = 0.001
 # Episodes further apart than this make another case of the plate.
 CASE_S: Final = 86_400
 # Reasons are not as independent as their sum would have it, and no likelihood is quite right: together they

@@ -126,7 +126,7 @@ class ProgressListener(StreamingQueryListener):  # type: ignore[misc]
         name = self._names.get(str(event.id))
         with self._turn:
             if name in self._paces:
-                self._tell(name, {"at": now_stamp(utc_now(), self._settings.timezone)})
+                self._write(name, {}, self._paces[name])
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
         """The process says why."""
@@ -147,9 +147,6 @@ class ProgressListener(StreamingQueryListener):  # type: ignore[misc]
             "catch_up_seconds": "" if catch_up is None else f"{catch_up:.1f}",
             "at": now_stamp(utc_now(), self._settings.timezone),
         }
-        self._tell(name, fields)
-
-    def _tell(self, name: str, fields: dict[Any, Any]) -> None:
         try:
             self._redis.hset(redis_keys.STREAM_QUERY_PREFIX + name, mapping=fields)
         except redis.RedisError as error:

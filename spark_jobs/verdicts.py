@@ -111,7 +111,7 @@ class Verdicts(StatefulProcessor):  # type: ignore[misc]  # pyspark is not typed
                     _put(_kept.blocks, block, self._read(f"{_BLOCK}{block}"))
         _kept.records.clean()
         _kept.blocks.clean()
-        if _kept.book is None or _kept.known is not known:
+        if _kept.book is None or _kept.known is not known or gates != known.rules.gates:
             _kept.book = Casebook(memory, known.rules, known.knowledge, Past(), self._stamp)
             _kept.known = known
         elif behind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -32,8 +33,9 @@ def alert_of(case: Case, rules: Rules, stamp: Callable[[int], str]) -> Alert:
     rows = shown.first.row, shown.second.row
     first, second = (_side(row, rules) for row in rows)
     gap = rows[1].t - rows[0].t
-    start, end = (rules.code[row.kkmc] for row in rows)
-    distance = rules.distance_km[start, end]
+    # A gate may have left the registry since.
+    start, end = (rules.code.get(row.kkmc, -1) for row in rows)
+    distance = rules.distance_km[start, end] if min(start, end) >= 0 else math.nan
     known = bool(distance == distance)
     verdict = _VERDICTS[case.cause]
     sure = {
@@ -76,7 +78,7 @@ def _evidence(
     sides = shown.first, shown.second
     right, least = abs(round(shown.gap)), round(shown.least)
     gap = abs(sides[1].row.t - sides[0].row.t) if case.cause == "clock" else right
-    learned = rules.basis[at] == BASIS_HISTORY
+    learned = min(at) >= 0 and rules.basis[at] == BASIS_HISTORY
     speed = f"{rules.fallback_kmh:g}"
     zh, en = ("按历史通行", "by the passes of the past") if learned else (
         f"按直线距离、时速 {speed} 公里", f"in a straight line at {speed} km/h"

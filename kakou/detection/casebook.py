@@ -27,10 +27,10 @@ from typing import Final
 import polars as pl
 import pyarrow as pa
 
-from kakou.alert import Alert, alert_id
+from kakou.alert import Alert, Evidence, alert_id
 from kakou.detection.case_alerts import alert_of
-from kakou.detection.cases import CASE_S, Case, Episode, chained, judge_case, judge_episode
-from kakou.detection.clocks import BLOCK_S, MARGIN_S, STEP_S, Clocks, clocks_of_block, joined
+from kakou.detection.cases import CASE_S, PRIOR, Case, Episode, chained, judge_case, judge_episode
+from kakou.detection.clocks import BLOCK_S, MARGIN_S, STEP_S, Clocks, clocks_of_block, joined, with_codes
 from kakou.detection.doubts import Crowd, Pair, pairs_of
 from kakou.detection.episodes import APART_S, CONTEXT_S, PRESENCE_S, episodes_of, rows_around
 from kakou.detection.horizon import Context, Passes, Past, Row
@@ -53,17 +53,19 @@ class Record:
     Attributes:
         pairs: its contradictions that belong to open episodes: gates and stamped times.
         rows: passes of these episodes, those of neighbours included.
-        over: final episodes of the last day, by time.
+        counted: its contradictions of episodes that are over.
+        over: final episodes of its case, by time.
         step: alerts given so far.
-        told: verdict and severity of the last one.
+        last: the last one of its case.
     """
 
     plate: str
     pairs: frozenset[Pair] = frozenset()
     rows: frozenset[Row] = frozenset()
+    counted: frozenset[Pair] = frozenset()
     over: tuple[Episode, ...] = ()
     step: int = 0
-    told: tuple[str, str] = ("", "")
+    last: Alert | None = None
 
     @property
     def episodes(self) -> list[tuple[int, int]]:
@@ -120,11 +122,12 @@ class Casebook:
         self._late = 2 * rules.limits.lateness
         self._pairs: defaultdict[int, set[Pair]] = defaultdict(set)
         self._due: list[tuple[int, str]] = []
+        self._queued: set[tuple[int, str]] = set()
         for record in memory.records.values():
-            self._remember(record.plate, record.pairs)
+            self._expect(record)
         if memory.gates != rules.gates:
-            for block in list(memory.blocks):
-                del memory.blocks[block]
+            for block, clocks in list(memory.blocks.items()):
+                memory.blocks[block] = with_codes(clocks, memory.gates, rules.gates, knowledge.constant)
             memory.gates = rules.gates
         self._look_at_clocks()
 
@@ -150,15 +153,21 @@ class Casebook:
         if self._looked != self._now:
             self._look_at_clocks()
         while self._due and self._due[0][0] <= memory.newest:
-            touched.add(heapq.heappop(self._due)[1])
-        return self._judge(touched)
+            due = heapq.heappop(self._due)
+            self._queued.discard(due)
+            touched.add(due[1])
+        if not self._rules.gates:
+            return []  # nobody knows a way; what is due is asked for again when it is seen
+        alerts = self._judge(touched)
+        self._forget()
+        return alerts
 
     def caught_up(self, plates: Iterable[str]) -> None:
         """Records of these have changed in ``memory`` by somebody else's work."""
         for plate in plates:
             record = self._memory.records.get(plate)
             if record is not None:
-                self._remember(plate, record.pairs)
+                self._expect(record)
 
     def finish(self) -> list[Alert]:
         """Judges every open plate by what is known; for a file that has ended."""
@@ -168,7 +177,8 @@ class Casebook:
     def case(self, plate: str) -> Case | None:
         """The case of a plate as it stands."""
         record = self._memory.records.get(plate)
-        return None if record is None else self._case_of(record, self._open_episodes(record))
+        chain = self._chain_of(record, self._open_episodes(record)) if record else []
+        return judge_case(chain) if chain else None
 
     def _touched(self, fresh: pa.Table, found: pl.DataFrame) -> set[str]:
         """Takes contradictions into their records; plates that have some, or that have and were seen."""
@@ -179,19 +189,31 @@ class Casebook:
         for plate, pairs in new.items():
             record = records.get(plate, Record(plate))
             records[plate] = replace(record, pairs=record.pairs | pairs)
-            self._remember(plate, pairs)
+            self._expect(records[plate])
         seen = set(fresh["hphm"].to_pylist())
         return set(new) | {plate for plate in seen if plate in records and records[plate].pairs}
 
-    def _remember(self, plate: str, pairs: Iterable[Pair]) -> None:
-        for pair in pairs:
+    def _expect(self, record: Record) -> None:
+        """Counts the contradictions of a record, and notes when its plate is to be judged again."""
+        for pair in record.pairs | record.counted:
             self._pairs[pair.t_b // STEP_S].add(pair)
-        for first, last in episodes_of(pair.t_b for pair in pairs):
-            for again in _AGAIN_S:
-                heapq.heappush(self._due, (first + again, plate))
-            heapq.heappush(self._due, (self._gathered_at(last), plate))
-            heapq.heappush(self._due, (self._final_at(last), plate))
-            heapq.heappush(self._due, (self._forgotten_at(last), plate))
+        times = [time for episode in record.episodes for time in self._times_of(*episode)]
+        times += [self._forgotten_at(one.last) for one in record.over]
+        for time in times:
+            due = time, record.plate
+            if time > self._memory.newest and due not in self._queued:
+                self._queued.add(due)
+                heapq.heappush(self._due, due)
+
+    def _times_of(self, first: int, last: int) -> list[int]:
+        return [
+            *(at + again for at in {first, last} for again in _AGAIN_S),
+            # All neighbours have passed by now, and none is forgotten.
+            last + CONTEXT_S + PRESENCE_S + self._late,
+            self._gathered_at(last),
+            self._final_at(last),
+            self._forgotten_at(last),
+        ]
 
     def _gathered_at(self, last: int) -> int:
         """Newest time from which on nothing joins an episode."""
@@ -218,19 +240,22 @@ class Casebook:
             gathered = self._gather(record, around)
             final = [one for one in gathered.episodes if self._final_at(one[1]) <= self._memory.newest]
             judged = self._open_episodes(gathered)
-            case = self._case_of(gathered, judged)
+            chain = self._chain_of(gathered, judged)
+            if record.over and chain and not any(one in record.over for one in chain):
+                # Too long ago: another case begins.
+                gathered = replace(gathered, over=(), last=None)
             after = self._closed(gathered, final, judged)
-            if case is not None:
-                alert = replace(
-                    alert_of(case, self._rules, self._stamp), model_version=self._knowledge.version or None
-                )
-                if (alert.verdict, alert.severity) != record.told:
-                    alerts.append(_next_step(alert, record))
-                    after = replace(after, step=record.step + 1, told=(alert.verdict, alert.severity))
-            if after.pairs or any(self._forgotten_at(one.last) > self._memory.newest for one in after.over):
-                records[plate] = after
-            else:
+            alert = self._alert_of(chain, gathered.last)
+            if alert is not None:
+                alert = _next_step(alert, gathered)
+                alerts.append(alert)
+                after = replace(after, step=alert.step, last=alert)
+            held = [one for one in after.over if self._forgotten_at(one.last) > self._memory.newest]
+            if not after.pairs and not held:
                 del records[plate]
+            elif after != record:
+                records[plate] = after
+                self._expect(after)
         return alerts
 
     def _around(self, records: dict[str, Record]) -> dict[str, list[Row]]:
@@ -270,9 +295,25 @@ class Casebook:
             for episode in record.episodes
         }
 
-    def _case_of(self, record: Record, judged: dict[tuple[int, int], Episode | None]) -> Case | None:
+    def _chain_of(self, record: Record, judged: dict[tuple[int, int], Episode | None]) -> list[Episode]:
+        """The episodes of the newest case."""
         episodes = [*record.over, *(one for one in judged.values() if one is not None)]
-        return judge_case(chained(episodes)[-1]) if episodes else None
+        return chained(episodes)[-1] if episodes else []
+
+    def _alert_of(self, chain: list[Episode], last: Alert | None) -> Alert | None:
+        """What is to be said of a case, if it is not what was said last."""
+        if chain:
+            alert = alert_of(judge_case(chain), self._rules, self._stamp)
+            alert = replace(alert, model_version=self._knowledge.version or None)
+            told = last and (last.verdict, last.severity)
+            return None if (alert.verdict, alert.severity) == told else alert
+        if last is not None and last.verdict == CLONED:
+            # With the clocks as they are known by now nothing contradicts any more.
+            return replace(
+                last, verdict="clock_fault", severity="low", confidence=round(1 - PRIOR, 4),
+                evidence=(_POSSIBLE,), detected_at=self._stamp(self._memory.newest),
+            )  # fmt: skip
+        return None
 
     def _closed(
         self,
@@ -288,7 +329,7 @@ class Casebook:
         pairs = frozenset(
             pair for pair in record.pairs if not any(low <= pair.t_b <= high for low, high in final)
         )
-        left = replace(record, pairs=pairs)
+        left = replace(record, pairs=pairs, counted=record.counted | (record.pairs - pairs))
         far = CONTEXT_S + PRESENCE_S
         rows = frozenset(
             row for row in record.rows if any(low - far <= row.t <= high + far for low, high in left.episodes)
@@ -300,6 +341,15 @@ class Casebook:
         """Changes whenever the clocks are to be looked at again: every step, and when a block is final."""
         newest = self._memory.newest
         return newest // STEP_S, (newest - MARGIN_S - self._late) // BLOCK_S
+
+    def _forget(self) -> None:
+        """Drops what no open episode can ask about; after the judging, as a batch may leap over days."""
+        memory = self._memory
+        oldest = memory.newest - CASE_S
+        for block in [one for one in memory.blocks if (one + 1) * BLOCK_S < oldest - CASE_S]:
+            del memory.blocks[block]
+        for step in [one for one in self._pairs if one * STEP_S < oldest]:
+            del self._pairs[step]
 
     def _open_clocks(self) -> dict[int, Clocks]:
         """Clocks of the blocks that are not final yet, from what is known of them."""
@@ -323,25 +373,26 @@ class Casebook:
         for block, one in clocks.items():
             if self._block_final_at(block) <= memory.newest:
                 memory.blocks[block] = one
-        oldest = memory.newest - CASE_S
-        for block in [one for one in memory.blocks if (one + 1) * BLOCK_S < oldest - CASE_S]:
-            del memory.blocks[block]
-        for step in [one for one in self._pairs if one * STEP_S < oldest]:
-            del self._pairs[step]
         every = joined({**memory.blocks, **clocks}, knowledge.constant)
         self._context = Context(self._rules, knowledge, every, self._past)
         self._crowd = Crowd((pair for pairs in self._pairs.values() for pair in pairs), self._context)
 
 
 CLONED: Final = "cloned_plate"
+_POSSIBLE: Final = Evidence(
+    "possible_when_right", 0.0, "时钟校正后，这些通行一辆车可以做到。",
+    "With the clocks set right, one vehicle can have made these passes.",
+)  # fmt: skip
 
 
 def _next_step(alert: Alert, before: Record) -> Alert:
     """The alert as the next one of its case; one that is no longer of a clone takes the one before back."""
     step = before.step + 1
-    version = alert.rule_version if step == 1 else f"{alert.rule_version}#{step}"
+    # A batch that is done again after a crash may judge otherwise, and then it says something else.
+    said = f"{alert.rule_version}#{step}#{alert.verdict}#{alert.severity}"
+    version = alert.rule_version if step == 1 else said
     name = alert_id(alert.hphm, alert.first.gcxh, alert.second.gcxh, version)
-    gone = before.told[0] == CLONED and alert.verdict != CLONED
+    gone = before.last is not None and before.last.verdict == CLONED != alert.verdict
     return replace(alert, alert_id=name, step=step, status="withdrawn" if gone else "raised")
 
 

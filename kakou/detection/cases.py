@@ -162,14 +162,18 @@ def judge_episode(passes: Passes, plate: str, crowd: Crowd) -> Episode | None:
     profile = profile_of(looks, passes.context.past.shown.get(plate, Shown()))
     prices = odds_of(passes, plate, looks, profile)
     cover = cover_of(len(looks), edges, [one.clone - one.misread for one in prices])
-    companions = companions_of(looks, edges, cover, profile)
+    apart = set(edges)
+    companions = companions_of(looks, apart, cover, profile)
     # Looks are by time, and so are their indices.
     taken = sorted(cover | companions)
-    apart = set(edges)
     track = sum(follows(known, looks[a], looks[b], (a, b) in apart) for a, b in pairwise(taken))
+    edges_at: dict[int, list[tuple[int, int]]] = {at: [] for at in cover}
+    for edge in edges:
+        for at in cover.intersection(edge):
+            edges_at[at].append(edge)
     single = 0.0
     for at in sorted(cover):
-        strength = strength_of(passes, plate, looks, edges, crowd, at)
+        strength = strength_of(passes, plate, looks, edges_at[at], crowd)
         single += max(-MOST, min(strength, prices[at].clone - prices[at].misread))
     # Two passes that are hardly wrong, each by the same clock, make no track.
     weights = {"passes": single, "track": min(track, max(0.0, single))}

@@ -8,7 +8,7 @@ least to be explained, with few clocks changed: sums of absolute values, which s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from kakou.detection.trips import trips_of, without_repeats
 
 STEP_S: Final = 600
 # Offsets are estimated for a block at a time, from the passes as far as this from it.
+MOST_BLOCKS: Final = 4_000
 BLOCK_S, MARGIN_S = 2 * 3600, 2 * 3600
 # About so many trips of a gate are taken together: a jump is known when most of them came after it.
 TOGETHER: Final = 10
@@ -89,6 +90,7 @@ def no_clocks(gates: int) -> Clocks:
 
 def constant_clocks(ahead: Floats) -> Clocks:
     """Each clock is off by the same all the time."""
+    ahead = ahead if len(ahead) else np.zeros(1)  # an unknown gate looks at the first one, too
     return Clocks(0, np.repeat(ahead[None, :, None], len(_WAYS), axis=0), np.zeros((len(ahead), 1)))
 
 
@@ -189,11 +191,24 @@ def clocks_of_block(
     return _cut(clocks_of(near, usual, spread, constant), len(constant), begin)
 
 
+def with_codes(clocks: Clocks, old: Sequence[str], new: Sequence[str], constant: Floats) -> Clocks:
+    """The same by other gate codes; a gate that was not known is off by what it always is."""
+    code = {gate: at for at, gate in enumerate(old)}
+    at = np.array([code.get(gate, -1) for gate in new], dtype=np.int64)
+    there = at >= 0
+    ahead = np.repeat(constant[None, : len(new), None], 3, axis=0).repeat(clocks.ahead.shape[2], axis=2)
+    doubt = np.zeros((len(new), clocks.ahead.shape[2]))
+    ahead[:, there], doubt[there] = clocks.ahead[:, at[there]], clocks.doubt[at[there]]
+    return Clocks(clocks.begin, ahead, doubt)
+
+
 def joined(blocks: Mapping[int, Clocks], constant: Floats) -> Clocks:
     """One estimate from those of blocks; where one is missing, what each gate always is ahead."""
     if not blocks:
         return constant_clocks(constant)
-    first, last = min(blocks), max(blocks)
+    # One pass from another century must not make a million blocks between it and now.
+    last = max(blocks)
+    first = min(block for block in blocks if block > last - MOST_BLOCKS)
     always = constant_clocks(constant)
     every = [
         blocks.get(number) or _cut(always, len(constant), number * BLOCK_S)

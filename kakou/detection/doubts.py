@@ -66,19 +66,22 @@ def _sides(pairs: list[Pair], *names: str) -> list[list[Any]]:
 
 
 def strength_of(
-    passes: Passes, plate: str, looks: list[Look], edges: list[tuple[int, int]], crowd: Crowd, at: int
+    passes: Passes, plate: str, looks: list[Look], edges: list[tuple[int, int]], crowd: Crowd
 ) -> float:
     """The most that a pass can weigh: little where its trips are only just too fast, as somebody is the
-    fastest, where a clock that changed leaves doubt, and where many plates contradict themselves at once."""
+    fastest, where a clock that changed leaves doubt, and where many plates contradict themselves at once.
+
+    Args:
+        edges: its contradictions, as pairs of indices of ``looks``.
+    """
     most = 0.0
     for edge in edges:
-        if at in edge:
-            a, b = (looks[one] for one in edge)
-            doubt = _NOISE_S + sum(_doubt(passes.context, one) for one in (a, b))
-            share = (b.t - a.t + doubt) / float(passes.context.rules.least[a.gate, b.gate])
-            weight = _JUST + _STEEP * max(0.0, 1 - share)
-            others = max(crowd.size(one, plate) for one in (a, b))
-            most = max(most, weight if others < _CROWD else min(weight, _CROWDED))
+        a, b = (looks[one] for one in edge)
+        doubt = _NOISE_S + sum(_doubt(passes.context, one) for one in (a, b))
+        share = (b.t - a.t + doubt) / float(passes.context.rules.least[a.gate, b.gate])
+        weight = _JUST + _STEEP * max(0.0, 1 - share)
+        others = max(crowd.size(one, plate) for one in (a, b))
+        most = max(most, weight if others < _CROWD else min(weight, _CROWDED))
     return min(MOST, most)
 
 

@@ -171,6 +171,8 @@ def knows_nothing(gates: list[str]) -> Knowledge:
 
 def with_gates(known: Knowledge, gates: list[str]) -> Knowledge:
     """The same with the codes of ``gates``, of which nothing may be known; others that are known follow."""
+    if not known.gates:
+        return replace(knows_nothing(gates), version=known.version)
     names = (*gates, *(gate for gate in known.gates if gate not in set(gates)))
     if names == known.gates:
         return known
@@ -183,7 +185,7 @@ def with_gates(known: Knowledge, gates: list[str]) -> Knowledge:
         table[np.ix_(there, there)] = getattr(known, name)[np.ix_(at[there], at[there])]
         found[name] = table
     # A gate that nobody knows is as busy as the least busy one, and as right as most.
-    busy = np.where(there, known.busy[at], known.busy.min() if len(known.busy) else 1.0)
+    busy = np.where(there, known.busy[at], known.busy.min())
     constant = np.where(there, known.constant[at], 0.0)
     return replace(known, gates=names, busy=busy / busy.sum(), constant=constant, **found)
 

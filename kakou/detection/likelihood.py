@@ -48,7 +48,7 @@ def profile_of(looks: list[Look], before: Shown) -> Shown:
 
 
 def companions_of(
-    looks: list[Look], edges: list[tuple[int, int]], cover: set[int], profile: Shown
+    looks: list[Look], edges: set[tuple[int, int]], cover: set[int], profile: Shown
 ) -> set[int]:
     """Passes that contradict none of the odd ones but show their make, which is foreign to the owner."""
     makes = profile.makes

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import fields
 
 import numpy as np
+import polars as pl
 import pytest
-from gates_in_a_row import GATES, frame, honest
+from gates_in_a_row import GATES, REGISTRY, frame, honest
 
+from kakou.detection.files import load_known
 from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge, with_gates
 from kakou.detection.knowledge_bytes import from_bytes, to_bytes
+from kakou.detection.rules import BASIS_MAP
 from kakou.errors import StateFormatError
+from kakou.settings import Settings
 
 
 def same(one: Knowledge, other: Knowledge) -> bool:
@@ -56,3 +60,16 @@ def test_other_codes_say_the_same_of_each_gate(learned: Knowledge) -> None:
     assert np.isnan(turned.least[at["NEW"]]).all() and turned.busy[at["NEW"]] > 0
     assert turned.busy.sum() == pytest.approx(1)
     assert with_gates(learned, list(GATES)) is learned
+
+
+def test_a_history_without_a_whole_plate_leaves_the_map(settings: Settings) -> None:
+    """The night then writes that it knows nothing, and the stream goes by geography."""
+    assert same(with_gates(knows_nothing([]), ["A", "B"]), knows_nothing(["A", "B"]))
+    settings.clean_dir.mkdir(parents=True)
+    REGISTRY.with_columns(xzqhmc=pl.lit("")).rename(str.upper).write_csv(
+        settings.clean_dir / "kkmc_dimension.csv"
+    )
+    settings.knowledge_file.parent.mkdir(parents=True)
+    settings.knowledge_file.write_bytes(to_bytes(knows_nothing([])))
+    rules, knowledge = load_known(settings)
+    assert rules.gates == knowledge.gates == GATES and rules.basis[0, 1] == BASIS_MAP

@@ -32,7 +32,15 @@ from kakou.detection.case_alerts import alert_of
 from kakou.detection.cases import CASE_S, PRIOR, Case, Episode, chained, judge_case, judge_episode
 from kakou.detection.clocks import BLOCK_S, MARGIN_S, STEP_S, Clocks, clocks_of_block, joined, with_codes
 from kakou.detection.doubts import Crowd, Pair, pairs_of
-from kakou.detection.episodes import APART_S, CONTEXT_S, PRESENCE_S, episodes_of, rows_around
+from kakou.detection.episodes import (
+    APART_S,
+    CONTEXT_S,
+    PRESENCE_S,
+    RowsOf,
+    episodes_of,
+    rows_around,
+    rows_from,
+)
 from kakou.detection.horizon import Context, Passes, Past, Row
 from kakou.detection.knowledge import Knowledge, in_sample
 from kakou.detection.misreads import neighbours
@@ -258,39 +266,26 @@ class Casebook:
                 self._expect(after)
         return alerts
 
-    def _around(self, records: dict[str, Record]) -> dict[str, list[Row]]:
-        """Passes by plate, of some plates and their neighbours."""
+    def _around(self, records: dict[str, Record]) -> RowsOf:
+        """Passes of some plates and their neighbours."""
         texts = {one for plate, r in records.items() if r.pairs for one in (plate, *neighbours(plate))}
         if not texts:
-            return {}
+            return rows_from([])
         table = self._memory.passes.under(plate_keys(pl.Series(sorted(texts))))
-        found: defaultdict[str, list[Row]] = defaultdict(list)
-        for row in _frame(table).iter_rows():
-            found[row[0]].append(Row(*row))
-        return found
+        return rows_from(Row(*row) for row in _frame(table).iter_rows())
 
-    def _gather(self, record: Record, around: dict[str, list[Row]]) -> Record:
+    def _gather(self, record: Record, around: RowsOf) -> Record:
         """The record with what is remembered of its open episodes now."""
-
-        def rows_of(plate: str, low: int, high: int) -> list[Row]:
-            return [row for row in around.get(plate, ()) if low <= row.t <= high]
-
         rows = set(record.rows)
         for episode in record.episodes:
-            rows.update(rows_around(record.plate, episode, rows_of))
+            rows.update(rows_around(record.plate, episode, around))
         return replace(record, rows=frozenset(rows))
 
     def _open_episodes(self, record: Record) -> dict[tuple[int, int], Episode | None]:
-        by_plate: defaultdict[str, list[Row]] = defaultdict(list)
-        for row in record.rows:
-            by_plate[row.hphm].append(row)
-
-        def rows_of(plate: str, low: int, high: int) -> list[Row]:
-            return [row for row in by_plate.get(plate, ()) if low <= row.t <= high]
-
+        held = rows_from(record.rows)
         return {
             episode: judge_episode(
-                Passes(rows_around(record.plate, episode, rows_of), self._context), record.plate, self._crowd
+                Passes(rows_around(record.plate, episode, held), self._context), record.plate, self._crowd
             )
             for episode in record.episodes
         }

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -41,6 +42,14 @@ def episodes_of(times: Iterable[int]) -> list[tuple[int, int]]:
         else:
             found.append((time, time))
     return found
+
+
+def rows_from(rows: Iterable[Row]) -> RowsOf:
+    """Gives passes out of these."""
+    by_plate: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_plate[row.hphm].append(row)
+    return lambda plate, low, high: [row for row in by_plate.get(plate, ()) if low <= row.t <= high]
 
 
 def rows_around(plate: str, episode: tuple[int, int], rows_of: RowsOf) -> list[Row]:

@@ -21,7 +21,7 @@ from kakou.detection.cases import chained, judge_case, judge_episode
 from kakou.detection.clocks import clocks_by_blocks
 from kakou.detection.contradictions import CONTRADICTION_SCHEMA, Counts, find_contradictions, set_aside
 from kakou.detection.doubts import Crowd, pairs_of
-from kakou.detection.episodes import RowsOf, episodes_of, rows_around
+from kakou.detection.episodes import episodes_of, rows_around, rows_from
 from kakou.detection.horizon import Context, Passes, Past, Row, Shown
 from kakou.detection.knowledge import Knowledge, in_sample, makes_of, types_of
 from kakou.detection.misreads import neighbours
@@ -106,7 +106,8 @@ def _judged(
     wanted = set(plates).union(*(there.intersection(neighbours(plate)) for plate in plates))
     past = _past(history, wanted)
     context = Context(rules, knowledge, clocks, past)
-    rows_of = _rows(whole.filter(pl.col("hphm").is_in(sorted(wanted))))
+    near = whole.filter(pl.col("hphm").is_in(sorted(wanted))).select(Row._fields)
+    rows_of = rows_from(Row(*row) for row in near.iter_rows())
     crowd = Crowd(pairs_of(found), context)
     stamp = partial(stamp_of, timezone=timezone)
     judged = []
@@ -120,18 +121,6 @@ def _judged(
         for case in map(judge_case, chained(episodes)):
             judged.append((alert_of(case, rules, stamp), tracks_of(case, rules)))
     return judged
-
-
-def _rows(whole: pl.DataFrame) -> RowsOf:
-    """Passes of a plate, by (plate, time, id)."""
-    by_plate: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in whole.select(Row._fields).iter_rows():
-        by_plate[row[0]].append(Row(*row))
-
-    def rows_of(plate: str, low: int, high: int) -> list[Row]:
-        return [row for row in by_plate.get(plate, ()) if low <= row.t <= high]
-
-    return rows_of
 
 
 def _past(history: pl.DataFrame, plates: set[str]) -> Past:

@@ -109,6 +109,8 @@ class Verdicts(StatefulProcessor):  # type: ignore[misc]  # pyspark is not typed
                     _put(_kept.records, plate, self._read(f"{_RECORD}{plate}"))
                 for block in turn.blocks:
                     _put(_kept.blocks, block, self._read(f"{_BLOCK}{block}"))
+        # Until this batch is written; should it fail halfway, everything is read again.
+        _kept.turn = ""
         _kept.records.clean()
         _kept.blocks.clean()
         if _kept.book is None or _kept.known is not known or gates != known.rules.gates:

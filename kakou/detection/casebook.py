@@ -50,8 +50,6 @@ from kakou.detection.state import NO_TIME, STATE_FORMAT, State, plate_keys
 CASEBOOK_FORMAT: Final = STATE_FORMAT
 # A plate is judged again so long after it was touched: by then its neighbours have shown where they are.
 _AGAIN_S: Final = (300, 900, 3600)
-# How far a clock may be off for its contradictions to be counted beside others of that half hour.
-_FURTHEST_CLOCK_S: Final = 2 * 3600
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from kakou.detection.trips import trips_of, without_repeats
 
 STEP_S: Final = 600
 # Offsets are estimated for a block at a time, from the passes as far as this from it.
-MOST_BLOCKS: Final = 4_000
 BLOCK_S, MARGIN_S = 2 * 3600, 2 * 3600
+MOST_BLOCKS: Final = 4_000
 # About so many trips of a gate are taken together: a jump is known when most of them came after it.
 TOGETHER: Final = 10
 _LEAST_MEMORY_S, _MOST_MEMORY_S = 900.0, 7200.0
@@ -196,7 +196,9 @@ def with_codes(clocks: Clocks, old: Sequence[str], new: Sequence[str], constant:
     code = {gate: at for at, gate in enumerate(old)}
     at = np.array([code.get(gate, -1) for gate in new], dtype=np.int64)
     there = at >= 0
-    ahead = np.repeat(constant[None, : len(new), None], 3, axis=0).repeat(clocks.ahead.shape[2], axis=2)
+    ahead = np.repeat(constant[None, : len(new), None], len(_WAYS), axis=0).repeat(
+        clocks.ahead.shape[2], axis=2
+    )
     doubt = np.zeros((len(new), clocks.ahead.shape[2]))
     ahead[:, there], doubt[there] = clocks.ahead[:, at[there]], clocks.doubt[at[there]]
     return Clocks(clocks.begin, ahead, doubt)

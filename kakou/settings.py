@@ -225,6 +225,11 @@ class Settings(BaseSettings):
         return self.var / "models" / "travel_times.csv"
 
     @property
+    def rule_file(self) -> Path:
+        """The rule in force, if a person has set one."""
+        return self.var / "models" / "rule.toml"
+
+    @property
     def knowledge_file(self) -> Path:
         """What a history taught about honest traffic, which the stream reads too, swapped whole."""
         return self.var / "models" / "knowledge.npz"

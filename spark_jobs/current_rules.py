@@ -31,7 +31,8 @@ def current_rules(settings: Settings) -> Known:
     there is nothing.
     """
     global _known
-    files = (settings.clean_dir / "kkmc_dimension.csv", settings.travel_times_file, settings.knowledge_file)
+    learned = settings.travel_times_file, settings.knowledge_file
+    files = (settings.clean_dir / "kkmc_dimension.csv", *learned, settings.rule_file)
     changed = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
     if _known is None or _known.version != changed:
         try:

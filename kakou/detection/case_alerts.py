@@ -14,7 +14,6 @@ from kakou.detection.rules import BASIS_HISTORY, Rules
 from kakou.detection.times import text_of
 from kakou.fields import MISSING, VEHICLE_TYPE_NAMES
 
-RULE_VERSION: Final = "cases-1"
 _VERDICTS: Final[dict[str, Verdict]] = {
     "clone": "cloned_plate", "misread": "misread", "clock": "clock_fault", "open": "undecided",
 }  # fmt: skip
@@ -29,7 +28,7 @@ def alert_of(case: Case, rules: Rules, stamp: Callable[[int], str]) -> Alert:
     Args:
         stamp: makes the contract's time stamp of seconds of local time.
     """
-    shown = case.strongest
+    shown, rule = case.strongest, rules.weighing.version
     rows = shown.first.row, shown.second.row
     first, second = (_side(row, rules) for row in rows)
     gap = rows[1].t - rows[0].t
@@ -45,7 +44,7 @@ def alert_of(case: Case, rules: Rules, stamp: Callable[[int], str]) -> Alert:
     confidence = round(float(sure), 4)
     last = max(one.t for one in (*rows, *(odd.look.row for odd in case.odd)))
     return Alert(
-        alert_id=alert_id(case.plate, first.gcxh, second.gcxh, RULE_VERSION),
+        alert_id=alert_id(case.plate, first.gcxh, second.gcxh, rule),
         verdict=verdict,
         confidence=confidence,
         severity=severity_of(confidence) if verdict == "cloned_plate" else "low",
@@ -58,8 +57,8 @@ def alert_of(case: Case, rules: Rules, stamp: Callable[[int], str]) -> Alert:
         distance_km=round(float(distance), 1) if known else None,
         implied_kmh=round(float(distance) / gap * 3600, 1) if known and gap else None,
         evidence=tuple(_evidence(case, rules, first, second, (start, end))),
-        case_id=case_id(case.plate, RULE_VERSION),
-        rule_version=RULE_VERSION,
+        case_id=case_id(case.plate, rule),
+        rule_version=rule,
         detected_at=stamp(last),
     )
 

@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from kakou.alert import Alert, Evidence, alert_id
 from kakou.detection.case_alerts import alert_of
-from kakou.detection.cases import CASE_S, PRIOR, Case, Episode, chained, judge_case, judge_episode
+from kakou.detection.cases import CASE_S, Case, Episode, chained, judge_case, judge_episode
 from kakou.detection.clocks import BLOCK_S, MARGIN_S, STEP_S, Clocks, clocks_of_block, joined, with_codes
 from kakou.detection.doubts import Crowd, Pair, pairs_of
 from kakou.detection.episodes import (
@@ -184,7 +184,7 @@ class Casebook:
         """The case of a plate as it stands."""
         record = self._memory.records.get(plate)
         chain = self._chain_of(record, self._open_episodes(record)) if record else []
-        return judge_case(chain) if chain else None
+        return judge_case(chain, self._rules.weighing) if chain else None
 
     def _touched(self, fresh: pa.Table, found: pl.DataFrame) -> set[str]:
         """Takes contradictions into their records; plates that have some, or that have and were seen."""
@@ -296,15 +296,16 @@ class Casebook:
     def _alert_of(self, chain: list[Episode], last: Alert | None) -> Alert | None:
         """What is to be said of a case, if it is not what was said last."""
         if chain:
-            alert = alert_of(judge_case(chain), self._rules, self._stamp)
+            alert = alert_of(judge_case(chain, self._rules.weighing), self._rules, self._stamp)
             alert = replace(alert, model_version=self._knowledge.version or None)
             told = last and (last.verdict, last.severity)
             return None if (alert.verdict, alert.severity) == told else alert
         if last is not None and last.verdict == CLONED:
             # With the clocks as they are known by now nothing contradicts any more.
+            sure = round(1 - self._rules.weighing.prior, 4)
             return replace(
-                last, verdict="clock_fault", severity="low", confidence=round(1 - PRIOR, 4),
-                evidence=(_POSSIBLE,), detected_at=self._stamp(self._memory.newest),
+                last, verdict="clock_fault", severity="low", confidence=sure, evidence=(_POSSIBLE,),
+                detected_at=self._stamp(self._memory.newest),
             )  # fmt: skip
         return None
 

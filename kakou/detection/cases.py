@@ -22,7 +22,6 @@ soon forgets, comes to the same verdict as a look at the whole day. What the epi
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,14 +32,10 @@ from kakou.detection.cover import cover_of
 from kakou.detection.doubts import MOST, Crowd, strength_of
 from kakou.detection.horizon import MOST_LOOKS, Look, Passes, Shown, pairs_near
 from kakou.detection.likelihood import Odd, companions_of, follows, odds_of, profile_of, second_make
+from kakou.detection.weighing import Weighing
 
-# Share of plates that two cars drive under on a day, before anything is seen.
-PRIOR: Final = 0.001
 # Episodes further apart than this make another case of the plate.
 CASE_S: Final = 86_400
-# Reasons are not as independent as their sum would have it, and no likelihood is quite right: together they
-# count for so much of their sum.
-_TEMPER: Final = 0.8
 
 
 @dataclass(frozen=True)
@@ -128,7 +123,7 @@ def chained(episodes: Sequence[Episode]) -> list[list[Episode]]:
     return found
 
 
-def judge_case(episodes: Sequence[Episode]) -> Case:
+def judge_case(episodes: Sequence[Episode], weighing: Weighing) -> Case:
     """The verdict on a plate, from its episodes by time."""
     weights = Counter[str]()
     for episode in episodes:
@@ -136,13 +131,11 @@ def judge_case(episodes: Sequence[Episode]) -> Case:
     odd = [one for episode in episodes for one in episode.odd]
     if not odd:
         shifted = any(look.row.t - look.t for one in episodes for look in (one.first, one.second))
-        return Case(tuple(episodes), PRIOR, "clock" if shifted else "open", {})
-    before = math.log(PRIOR / (1 - PRIOR))
-    log_odds = max(-30.0, min(30.0, before + _TEMPER * sum(weights.values())))
-    probability = 1 / (1 + math.exp(-log_odds))
+        return Case(tuple(episodes), weighing.prior, "clock" if shifted else "open", {})
+    probability = weighing.probability(weights.values())
     explained = min(one.share for one in odd) > 0.5
-    cause = "clone" if probability >= 0.5 else "misread" if explained else "open"
-    return Case(tuple(episodes), probability, cause, {"prior": before} | dict(weights))
+    cause = "clone" if probability >= weighing.call_at else "misread" if explained else "open"
+    return Case(tuple(episodes), probability, cause, {"prior": weighing.before} | dict(weights))
 
 
 def judge_episode(passes: Passes, plate: str, crowd: Crowd) -> Episode | None:

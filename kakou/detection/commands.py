@@ -56,6 +56,7 @@ def replay(
     from kakou.detection.knowledge import knows_nothing, learn_knowledge
     from kakou.detection.learned_rules import rules_of
     from kakou.detection.replay import replay as run
+    from kakou.detection.rule_files import rule_in_force
 
     settings = load_settings()
     files.demand_writable(out, evidence)
@@ -66,7 +67,7 @@ def replay(
     # Without a history the day teaches what it can: medians are not moved by the few that are cloned.
     teacher = before if history else read.passes
     knowledge = learn_knowledge(teacher, names) if len(teacher) else knows_nothing(names)
-    rules, misplaced = rules_of(known, knowledge, files.limits_of(settings), settings.fallback_kmh)
+    rules, misplaced = rules_of(known, knowledge, rule_in_force(settings))
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as progress:

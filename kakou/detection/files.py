@@ -17,7 +17,8 @@ from kakou.alert import Alert
 from kakou.detection.knowledge import Knowledge, knows_nothing, with_gates
 from kakou.detection.knowledge_bytes import from_bytes
 from kakou.detection.learned_rules import rules_of
-from kakou.detection.rules import Limits, Rules, build_rules
+from kakou.detection.rule_files import rule_in_force, usual_rule
+from kakou.detection.rules import Rules, build_rules
 from kakou.detection.travel import TRAVEL_SCHEMA
 from kakou.errors import BadInputError
 from kakou.fields import FIELDS_8, TIME_FORMAT
@@ -120,7 +121,10 @@ def load_rules(settings: Settings) -> Rules:
     gates_file, travel_file = settings.clean_dir / "kkmc_dimension.csv", settings.travel_times_file
     gates = read_gates(gates_file) if gates_file.exists() else pl.DataFrame(schema=_GATE_SCHEMA)
     travel = read_travel_times(travel_file) if travel_file.exists() else pl.DataFrame(schema=TRAVEL_SCHEMA)
-    return build_rules(gates, travel, limits=limits_of(settings), fallback_kmh=settings.fallback_kmh)
+    rule = rule_in_force(settings)
+    return build_rules(
+        gates, travel, limits=rule.limits, fallback_kmh=rule.fallback_kmh, weighing=rule.weighing
+    )
 
 
 def load_known(settings: Settings) -> tuple[Rules, Knowledge]:
@@ -137,27 +141,14 @@ def load_known(settings: Settings) -> tuple[Rules, Knowledge]:
     gates_file = settings.clean_dir / "kkmc_dimension.csv"
     gates = read_gates(gates_file) if gates_file.exists() else pl.DataFrame(schema=_GATE_SCHEMA)
     knowledge = with_gates(knowledge, gates["kkmc"].unique(maintain_order=True).to_list())
-    rules, _ = rules_of(gates, knowledge, limits_of(settings), settings.fallback_kmh)
+    rules, _ = rules_of(gates, knowledge, rule_in_force(settings))
     return rules, knowledge
 
 
 def no_rules(settings: Settings) -> Rules:
     """Rules that know no gate, and so find nothing."""
-    return build_rules(
-        pl.DataFrame(schema=_GATE_SCHEMA),
-        pl.DataFrame(schema=TRAVEL_SCHEMA),
-        limits=limits_of(settings),
-        fallback_kmh=settings.fallback_kmh,
-    )
-
-
-def limits_of(settings: Settings) -> Limits:
-    """The limits in time that the settings name."""
-    return Limits(
-        window=settings.detection_window_minutes * 60,
-        lateness=settings.lateness_minutes * 60,
-        future=settings.future_minutes * 60,
-    )
+    nothing = pl.DataFrame(schema=_GATE_SCHEMA), pl.DataFrame(schema=TRAVEL_SCHEMA)
+    return build_rules(*nothing, limits=usual_rule(settings).limits)
 
 
 def demand_writable(out: Path, evidence: Path | None) -> None:

@@ -17,6 +17,7 @@ import polars as pl
 from kakou.detection.clocks import clocks_of, constant_clocks, constant_offsets, set_right
 from kakou.detection.misreads import Confusion, learn_confusion, no_confusion
 from kakou.detection.trips import trips_of, whole_passes, without_repeats
+from kakou.detection.weighing import Calibration
 from kakou.fields import MISSING
 
 FEW: Final = 5
@@ -85,6 +86,7 @@ class Knowledge:
         confusion: how characters are misread.
         constant: seconds that each gate was ahead at the end of the history.
         version: the run that learned it; alerts name it.
+        reviewed: what reviews say of the weights; None without reviews.
     """
 
     gates: tuple[str, ...]
@@ -101,6 +103,7 @@ class Knowledge:
     constant: Floats
     daily: float = 0.0
     version: str = ""
+    reviewed: Calibration | None = None
 
     @property
     def clock_share(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from kakou.detection.knowledge import Feature, Knowledge
 from kakou.detection.misreads import Confusion
+from kakou.detection.weighing import Calibration
 from kakou.errors import StateFormatError
 
 KNOWLEDGE_FORMAT: Final = 1
@@ -22,6 +23,7 @@ def to_bytes(knowledge: Knowledge) -> bytes:
     words = {
         "format": KNOWLEDGE_FORMAT,
         "version": knowledge.version,
+        "reviewed": [knowledge.reviewed.prior, knowledge.reviewed.trust] if knowledge.reviewed else None,
         "gates": knowledge.gates,
         "passes_a_day": knowledge.passes_a_day,
         "daily": knowledge.daily,
@@ -53,6 +55,7 @@ def from_bytes(blob: bytes) -> Knowledge:
             rate, elsewhere, misread = words["confusion"]
             return Knowledge(
                 version=words["version"],
+                reviewed=Calibration(*reviewed) if (reviewed := words.get("reviewed")) else None,
                 gates=tuple(words["gates"]),
                 passes_a_day=words["passes_a_day"],
                 daily=words["daily"],

@@ -7,13 +7,11 @@ import polars as pl
 
 from kakou.detection.knowledge import Knowledge
 from kakou.detection.registry import misplaced
-from kakou.detection.rules import Limits, Rules, build_rules
+from kakou.detection.rules import Rules, RuleSettings, build_rules
 from kakou.detection.travel import BASIS_LEARNED, TRAVEL_SCHEMA
 
 
-def rules_of(
-    gates: pl.DataFrame, knowledge: Knowledge, limits: Limits, fallback_kmh: float
-) -> tuple[Rules, list[str]]:
+def rules_of(gates: pl.DataFrame, knowledge: Knowledge, settings: RuleSettings) -> tuple[Rules, list[str]]:
     """Rules from what a history taught; the map where it taught nothing.
 
     Args:
@@ -23,6 +21,7 @@ def rules_of(
         the rules, whose codes are those of ``knowledge``; and the gates whose place on the map is not used,
         because passes contradict it.
     """
+    limits, fallback_kmh = settings.limits, settings.fallback_kmh
     known = gates.unique("kkmc", keep="first", maintain_order=True)
     extra = knowledge.gates[len(known) :]
     rows = pl.DataFrame({"kkmc": list(extra)}, schema={"kkmc": pl.String})
@@ -42,4 +41,8 @@ def rules_of(
         schema=TRAVEL_SCHEMA,
     )  # fmt: skip
     ahead = {gate: round(float(s)) for gate, s in zip(knowledge.gates, knowledge.constant, strict=True)}
-    return build_rules(every, travel, limits=limits, fallback_kmh=fallback_kmh, ahead=ahead), wrong
+    rules = build_rules(
+        every, travel, limits=limits, fallback_kmh=fallback_kmh, ahead=ahead,
+        weighing=settings.weighing.calibrated(knowledge.reviewed),
+    )  # fmt: skip
+    return rules, wrong

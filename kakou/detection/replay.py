@@ -118,7 +118,8 @@ def _judged(
             one = judge_episode(passes, str(plate), crowd)
             if one is not None:
                 episodes.append(one)
-        for case in map(judge_case, chained(episodes)):
+        for chain in chained(episodes):
+            case = judge_case(chain, rules.weighing)
             judged.append((alert_of(case, rules, stamp), tracks_of(case, rules)))
     return judged
 

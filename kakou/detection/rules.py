@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kakou.detection.travel import BASIS_FEW, BASIS_LEARNED
+from kakou.detection.weighing import USUAL, Weighing
 from kakou.geography import great_circle_km
 
 # What ``few`` trips must show to lower the time taken from the map, and how far they may: roadside
@@ -49,6 +50,21 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class RuleSettings:
+    """What a person may set of a rule.
+
+    Attributes:
+        limits: how far in time it looks.
+        fallback_kmh: speed in a straight line where no travel time is learned.
+        weighing: how reasons are weighed.
+    """
+
+    limits: Limits
+    fallback_kmh: float = 200.0
+    weighing: Weighing = USUAL
+
+
+@dataclass(frozen=True)
 class Rules:
     """What contradicts, with its limits; build it with ``build_rules``.
 
@@ -59,6 +75,7 @@ class Rules:
         distance_km: great-circle distance by code, NaN where a coordinate is missing.
         basis: ``BASIS_NONE``, ``BASIS_HISTORY`` or ``BASIS_MAP`` by code.
         ahead: seconds that the clock of a gate is always ahead, by code.
+        weighing: how reasons are weighed.
     """
 
     limits: Limits
@@ -69,6 +86,7 @@ class Rules:
     basis: npt.NDArray[np.int8]
     fallback_kmh: float
     ahead: npt.NDArray[np.int64]
+    weighing: Weighing = USUAL
 
     @cached_property
     def code(self) -> dict[str, int]:
@@ -105,6 +123,7 @@ def build_rules(
     limits: Limits | None = None,
     fallback_kmh: float = 200.0,
     ahead: Mapping[str, int] | None = None,
+    weighing: Weighing = USUAL,
 ) -> Rules:
     """Joins what is known about the gates.
 
@@ -145,6 +164,7 @@ def build_rules(
         basis=basis,
         fallback_kmh=fallback_kmh,
         ahead=np.array([(ahead or {}).get(gate, 0) for gate in codenames], dtype=np.int64),
+        weighing=weighing,
     )
 
 

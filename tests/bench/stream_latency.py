@@ -27,6 +27,7 @@ from kakou.settings import Settings
 
 EVERY, POLL_S, PATIENCE_S = 50, 0.05, 60.0
 MOST_OUT = 2_000  # asked for at once; more are out only when the stream has fallen far behind
+CLONES = 60  # enough that a 99th percentile says something
 WARM_SPAN, WARM_LIMIT_S = timedelta(minutes=60), 240.0
 
 
@@ -49,7 +50,7 @@ def run_latency(work: Path, rate: float, seconds: float, warm_records: int) -> d
         try:
             job.wait_until("the backlog", lambda: wait_for_all(progress, backlog), COLD_S + WARM_LIMIT_S)
             job.new_batches()
-            traffic = make_traffic(Plan(count, local_now(settings), seconds, seed=3))
+            traffic = make_traffic(Plan(count, local_now(settings), seconds, CLONES, seed=3))
             found, feed = _followed(settings, job, progress, costs, traffic, rate)
             job.wait_until("the rest", lambda: wait_for_all(progress, backlog, traffic), WARM_LIMIT_S)
             job.stop()

@@ -176,7 +176,7 @@ def _cloned(plan: Plan) -> pl.DataFrame:
     gap = min(CLONE_GAP_S, plan.seconds / 4)
     every = (plan.seconds - gap) / max(1, plan.clones)
     rows = [
-        (every * (n + 0.5) + side * gap, ends[side], "1", f"藏Z{n:05d}", "02",
+        (every * (n + 0.5) + side * gap, ends[side], "1", f"藏Z{n * 12_347 % 100_000:05d}", "02",
          ("大众牌", "丰田牌")[side], "clone")
         for n in range(plan.clones) for side in (0, 1)
     ]  # fmt: skip

@@ -23,7 +23,7 @@ from kakou.detection.horizon import Past
 from kakou.detection.knowledge import CLOCK_PASSES, Knowledge, learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.replay import replay
-from kakou.detection.rules import Limits, Rules
+from kakou.detection.rules import Limits, Rules, RuleSettings
 from kakou.detection.state import BATCH_SCHEMA, State
 from kakou.detection.times import stamp_of
 
@@ -36,7 +36,7 @@ Known = tuple[Knowledge, Rules]
 @pytest.fixture(scope="module")
 def known() -> Known:
     knowledge = learn_knowledge(frame(honest(4)), list(GATES))
-    return knowledge, rules_of(REGISTRY, knowledge, LIMITS, 200.0)[0]
+    return knowledge, rules_of(REGISTRY, knowledge, RuleSettings(LIMITS))[0]
 
 
 def day(dice: np.random.Generator) -> list[Row]:

@@ -16,7 +16,7 @@ from kakou.detection.learned_rules import rules_of
 from kakou.detection.misreads import learn_confusion, neighbours
 from kakou.detection.registry import misplaced
 from kakou.detection.replay import Replayed, replay
-from kakou.detection.rules import Limits
+from kakou.detection.rules import Limits, RuleSettings
 from kakou.detection.trips import trips_of
 
 
@@ -34,7 +34,7 @@ def judged(
     knowledge: Knowledge, history: pl.DataFrame, rows: list[Row], types: dict[str, str] | None = None
 ) -> Replayed:
     """``types``: plate types by pass id, where they are not that of a small car."""
-    rules, _ = rules_of(REGISTRY, knowledge, Limits(), 200.0)
+    rules, _ = rules_of(REGISTRY, knowledge, RuleSettings(Limits()))
     passes = frame(sorted(rows, key=lambda row: row[3])).with_columns(
         pl.col("gcxh").replace_strict(types or {"": ""}, default="02").alias("hpzl")
     )
@@ -134,7 +134,7 @@ def test_masked_plates_are_withheld(knowledge: Knowledge, history: pl.DataFrame)
 
 def test_neither_order_nor_repetition_counts(knowledge: Knowledge, history: pl.DataFrame) -> None:
     rows = drive("苏CQQ777", NOON, "ABCD") + drive("苏CQQ777", NOON + 600, "DCBA", "丰田牌", tag="x")
-    rules, _ = rules_of(REGISTRY, knowledge, Limits(lateness=3 * 3600), 200.0)
+    rules, _ = rules_of(REGISTRY, knowledge, RuleSettings(Limits(lateness=3 * 3600)))
     rng = np.random.default_rng(3)
     found = []
     for _ in range(4):

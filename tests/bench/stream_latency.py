@@ -87,14 +87,16 @@ def _followed(
     seen, warned, turns = _poll(settings, job, progress, feed, followed, len(clones), limit)
     feed.finished(PATIENCE_S)
     spent = costs.end()
-    seconds = [one.seconds for one in job.new_batches() if one.query == "ingest"]
+    batches = job.new_batches()
+    seconds = [one.seconds for one in batches if one.query == "ingest"]
+    found_in = sum(one.query == "detection" for one in batches)
     late = [warned[pair] - feed.at[number] for pair, number in clones.items() if pair in warned]
     found = {
         "records": len(traffic.values), "followed": len(followed),
         "queryable": percentiles([seen[number] - feed.at[number] for number in followed.values()]),
         "turn": percentiles(turns), "others": spent.others,
         "bench_share": round(spent.bench / spent.wall, 2),
-        "ingest_batches": percentiles(seconds) if seconds else {},
+        "ingest_batches": percentiles(seconds) if seconds else {}, "detection_batches": found_in,
         "warnings": percentiles(late) if late else {"count": 0}, "clones": len(clones),
         "cpu_share": {role: round(used / spent.wall, 2) for role, used in spent.cpu.items()},
     }  # fmt: skip
@@ -161,12 +163,15 @@ def _asker(cursor: Any) -> Callable[[list[str]], set[str]]:
 def in_words(found: dict[str, Any]) -> str:
     """What was measured, for the reader."""
     queryable, turn, warnings = found["queryable"], found["turn"], found["warnings"]
-    warned = f"warnings p50 {warnings['p50']:.2f} s, max {warnings['max']:.2f} s" if warnings["count"] else ""
+    warned = f"warnings p50 {warnings['p50']:.2f} s, p99 {warnings['p99']:.2f} s" if warnings["count"] else ""
     return (
         f"{queryable['count']:,} of {found['records']:,} rows followed at {found['rate']:,.0f}/s: p50 "
         f"{queryable['p50']:.2f} s, p99 {queryable['p99']:.2f} s, max {queryable['max']:.2f} s; "
         f"turn of the poller p50 {turn['p50'] * 1000:.0f} ms, p99 {turn['p99'] * 1000:.0f} ms; producer and "
         f"poller took {found['bench_share']:.2f} core, the endpoint "
         f"{found['cpu_share'].get('endpoint', 0):.2f}, others {found['others']:.2f}; "
-        f"{warnings['count']} of {found['clones']} {warned}"
+        f"{warnings['count']} of {found['clones']} {warned}; "
+        f"batches: ingest {found['ingest_batches'].get('count', 0)}, "
+        f"detection {found['detection_batches']}; cores: "
+        + ", ".join(f"{role} {share:.2f}" for role, share in sorted(found["cpu_share"].items()))
     )

@@ -15,6 +15,8 @@ from stream_jdbc import AS_IT_COMES
 
 PIPELINE_BAR, PIPELINE_STRETCH, ENDPOINT_BAR = 8_000, 12_000, 2_000
 LOAD_BAR, JDBC_BAR, QUERYABLE_BAR_S = 0.5, 8.0, 2.5
+WARNED_BARS_S = {"p50": 1.2, "p99": 3.0}
+WARNED_BAR = ", ".join(f"{name} <= {most:g} s" for name, most in WARNED_BARS_S.items())
 BEHIND_S, LAGS = 5.0, ("lag", "detection_lag")
 
 
@@ -119,9 +121,14 @@ def _endpoint(found: dict[str, Any]) -> list[Bar]:
 def _latency(found: dict[str, Any]) -> list[Bar]:
     p99 = found["queryable"]["p99"]
     text = f"p99 {p99:.2f} s, p50 {found['queryable']['p50']:.2f} s"
+    warned = found["warnings"]
+    told = ", ".join(f"{name} {warned[name]:.2f} s" for name in WARNED_BARS_S) if warned["count"] else "none"
+    within = warned["count"] == found["clones"]
+    within = within and all(warned[name] <= most for name, most in WARNED_BARS_S.items())
     return [
         Bar(f"queryable at {found['rate']:,.0f}/s", f"p99 <= {QUERYABLE_BAR_S} s", text,
             p99 <= QUERYABLE_BAR_S),
+        Bar(f"{found['clones']} warnings in Redis", WARNED_BAR, told, within),
         _proven("latency: ledger, fates, warnings", found["proof"]),
     ]  # fmt: skip
 

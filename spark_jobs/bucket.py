@@ -40,7 +40,7 @@ class Buckets(StatefulProcessor):  # type: ignore[misc]  # pyspark is not typed 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Called by Spark before the first bucket of each batch."""
         self._index = handle.getValueState("index", _INDEX)
-        self._store = PieceStore(handle.getMapState("pieces", *PIECES_SCHEMA), "bucket")
+        self._store = PieceStore(handle.getMapState("pieces", *PIECES_SCHEMA))
 
     def handleInputRows(
         self, key: tuple[Any, ...], rows: Iterator[pd.DataFrame], timerValues: TimerValues

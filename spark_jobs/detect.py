@@ -1,11 +1,11 @@
-"""Query ``detection``: the pure detector, hosted by Spark. First buckets of plates, then verdicts."""
+"""Query ``detection``: the pure detector, hosted by Spark. Contradictions by buckets, then verdicts."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -13,15 +13,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kakou import redis_keys
-from kakou.detection.contradictions import Counts
 from kakou.detection.times import now_stamp, utc_now
 from kakou.settings import Settings
-from spark_jobs import bucket, verdicts
+from spark_jobs import bucket
 from spark_jobs.parse import local_seconds_of, seconds_of, with_fields
 from spark_jobs.sinks.alert_relay import AlertRelay
 from spark_jobs.sinks.alerts import AlertTable
 from spark_jobs.sinks.counters import Counter
 from spark_jobs.sinks.patience import patiently
+from spark_jobs.verdicts import Verdicts
 
 _LOG = structlog.get_logger("kakou.stream")
 QUERY: Final = "detection"
@@ -46,51 +46,46 @@ def passes(records: DataFrame, buckets: int) -> DataFrame:
 
 
 def detected(records: DataFrame, settings: Settings) -> DataFrame:
-    """The query itself: rows ``kind`` (``alert`` or ``counts``) and ``body`` (JSON)."""
-    looked = (
+    """What each bucket found in a batch: rows of ``bucket.OUTPUT``."""
+    return (
         passes(records, settings.detection_buckets)
         .groupBy("bucket")
         .transformWithStateInPandas(
             bucket.Buckets(settings), bucket.OUTPUT, outputMode="Append", timeMode="None"
         )
     )
-    # A verdict needs what lies in other buckets, and takes few passes: one key.
-    return (
-        looked.withColumn("all", F.lit(0))
-        .groupBy("all")
-        .transformWithStateInPandas(
-            verdicts.Verdicts(settings), verdicts.OUTPUT, outputMode="Append", timeMode="None"
-        )
-    )
 
 
 class Alerts:
-    """The sink of the query; called once per micro-batch, and again with the same one after a crash.
+    """Verdicts and the sink of the query; called once per micro-batch, and again with the same after a crash.
 
     Args:
         settings: stores and retry cap.
         query: names this query in the counts.
+        casebook: where versions of the casebook are kept.
     """
 
-    def __init__(self, settings: Settings, query: Callable[[], str]) -> None:
+    def __init__(self, settings: Settings, query: Callable[[], str], casebook: Path) -> None:
         self._settings = settings
         self._query = query
+        self._verdicts = Verdicts(settings, casebook)
         self._table = AlertTable(settings)
         self._relay = AlertRelay(settings, self._table)
         self._counter = Counter(settings, redis_keys.DETECTION_COUNTS)
 
     def __call__(self, rows: DataFrame, number: int) -> None:
-        """Writes what one micro-batch found: the table, then the list, then the counts.
+        """Judges what one micro-batch found, and writes it: the table, then the list, then the counts.
 
         Raises:
+            DiskFullError: no room is left for the casebook.
             StorageError: the node of the table stays away. Redis is told later if it is away now.
         """
         began = time.monotonic()
-        found = rows.collect()
-        if not found:
+        looked = rows.collect()
+        if not looked:
             return
-        bodies = [row.body for row in found if row.kind == "alert"]
-        counts = sum((Counts(**json.loads(row.body)) for row in found if row.kind == "counts"), Counts())
+        alerts, counts = self._verdicts.take(number, looked)
+        bodies = [one.to_json() for one in alerts]
         held = patiently(self._settings, "Writing warnings", lambda: self._table.write(bodies))
         self._relay.push(held)
         totals = asdict(counts) | {"alerts": len(held)}

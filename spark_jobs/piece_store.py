@@ -6,12 +6,12 @@ import json
 from hashlib import blake2b
 from typing import Any, Final
 
-from kakou.detection.state import LARGE, Piece, State, from_bytes, to_bytes
+from kakou.detection.state import Piece, State, from_bytes, to_bytes
 
 PIECES_SCHEMA: Final = ("name string", "passes binary")
-# Of this worker: pieces by store, key and name. A name says what is in a piece, so that a batch that is done
-# again, or by another worker, finds what it would have read.
-_held: dict[tuple[str, int], dict[str, Piece]] = {}
+# Of this worker: pieces by key and name. A name says what is in a piece, so that a batch that is done again,
+# or by another worker, finds what it would have read.
+_held: dict[int, dict[str, Piece]] = {}
 
 
 class PieceStore:
@@ -21,15 +21,11 @@ class PieceStore:
     alone.
 
     Args:
-        pieces: Spark's map of ``PIECES_SCHEMA``; stores may share one.
-        name: tells stores apart.
-        large: as ``State.large``.
+        pieces: Spark's map of ``PIECES_SCHEMA``.
     """
 
-    def __init__(self, pieces: Any, name: str, large: int = LARGE) -> None:
+    def __init__(self, pieces: Any) -> None:
         self._pieces = pieces
-        self._name = name
-        self._large = large
 
     def read(self, key: int, index: str | None, newest: int) -> State:
         """The state under the key that Spark has set.
@@ -37,31 +33,29 @@ class PieceStore:
         Args:
             index: what ``write`` gave; None before the first.
         """
-        place = self._name, key
         if index is None:
-            _held[place] = {}
-            return State(newest, large=self._large)
-        held = _held.get(place, {})
-        _held[place] = {
+            _held[key] = {}
+            return State(newest)
+        held = _held.get(key, {})
+        _held[key] = {
             name: held.get(name) or Piece(from_bytes(bytes(self._pieces.getValue((name,))[0])), level)
             for name, level in json.loads(index)
         }
-        return State(newest, tuple(_held[place].values()), self._large)
+        return State(newest, tuple(_held[key].values()))
 
     def write(self, key: int, state: State) -> str:
         """Writes what has changed since ``read``; returns the index."""
-        place = self._name, key
-        before = _held[place]
+        before = _held[key]
         names = {id(piece): name for name, piece in before.items()}
         after: dict[str, Piece] = {}
         for piece in state.pieces:
             name = names.get(id(piece))
             if name is None:
                 blob = to_bytes(piece.passes)
-                name = self._name + blake2b(blob, digest_size=12).hexdigest()
+                name = blake2b(blob, digest_size=12).hexdigest()
                 self._pieces.updateValue((name,), (blob,))
             after[name] = piece
         for name in before.keys() - after.keys():
             self._pieces.removeKey((name,))
-        _held[place] = after
+        _held[key] = after
         return json.dumps([[name, piece.level] for name, piece in after.items()])

@@ -24,6 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from kakou.connections import spark_kafka_options
+from kakou.detection.casebook import CASEBOOK_FORMAT
 from kakou.detection.state import STATE_FORMAT
 from kakou.errors import KakouError
 from kakou.settings import Settings, load_settings
@@ -57,13 +58,15 @@ def run(settings: Settings, stop: threading.Event) -> int:
     """Runs both queries until one fails or ``stop`` is set; returns the exit code."""
     # Patiently: a process that ends at once is not started again for long.
     patiently(settings, "Comparing the schema of the nodes", lambda: demand_newest(settings))
-    formats = {"state": STATE_FORMAT, "buckets": settings.detection_buckets}
+    formats = {
+        "state": STATE_FORMAT, "casebook": CASEBOOK_FORMAT, "buckets": settings.detection_buckets,
+    }  # fmt: skip
     ingest_folder = checkpoint_of(settings, ingest.QUERY, {"ledger": _LEDGER_FORMAT})
     detection_folder = checkpoint_of(settings, detect.QUERY, formats)
     spark = build_session(settings, "stream", extra=_PROPERTIES)
     listener = ProgressListener(settings)
     spark.streams.addListener(listener)
-    alerts = detect.Alerts(settings, partial(query_id, detection_folder))
+    alerts = detect.Alerts(settings, partial(query_id, detection_folder), detection_folder / "casebook")
     store = ingest.Ingest(
         settings,
         lambda: f"{ingest.QUERY}-{query_id(ingest_folder)}",

@@ -1,222 +1,88 @@
-"""Second stage of query ``detection``, in a Python worker: one verdict for each plate with contradictions.
-
-There is one key, so one worker does it in each batch, but not always the same one. Spark keeps what is
-remembered; a worker keeps a copy, and reads before each batch what the batches that others did have changed.
-"""
+"""Second stage of query ``detection``, on the driver: one verdict for each plate with contradictions."""
 
 from __future__ import annotations
 
 import json
-import pickle
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeVar
-from uuid import uuid4
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
 
-import pandas as pd
 import polars as pl
 import pyarrow as pa
-from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
-from pyspark.sql.streaming.stateful_processor import TimerValues
 
-from kakou.detection.casebook import CASEBOOK_FORMAT, Casebook, Memory, Record
-from kakou.detection.clocks import Clocks
+from kakou.alert import Alert
+from kakou.detection.casebook import Casebook, Memory
 from kakou.detection.contradictions import CONTRADICTION_SCHEMA, Counts
 from kakou.detection.horizon import Past
-from kakou.detection.state import NO_TIME, STATE_SCHEMA, demand_format
+from kakou.detection.state import STATE_SCHEMA
 from kakou.detection.times import now_stamp, utc_now
 from kakou.settings import Settings
+from spark_jobs.casebook_store import CasebookStore
 from spark_jobs.current_rules import Known, current_rules
-from spark_jobs.piece_store import PIECES_SCHEMA, PieceStore
 
-OUTPUT: Final = "kind string, body string"
-_LARGE: Final = 200_000
-# A worker that was away for more batches reads everything again.
-_REMEMBERED: Final = 64
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-# Few states, as each costs a question to Spark in each batch.
-_BOOK: Final = "format int, newest bigint, gates string, turns string, passes string, sample string"
-_RECORD, _BLOCK = "r", "b"
-
-
-class Verdicts(StatefulProcessor):  # type: ignore[misc]  # pyspark is not typed here
-    """What runs for each batch; pickled once per query."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def init(self, handle: StatefulProcessorHandle) -> None:
-        """Called by Spark before each batch."""
-        self._index = handle.getValueState("book", _BOOK)
-        pieces = handle.getMapState("pieces", *PIECES_SCHEMA)
-        self._passes, self._sample = (PieceStore(pieces, name, _LARGE) for name in ("passes", "sample"))
-        # Records by plate and clocks by block, told apart by their first letter.
-        self._held = handle.getMapState("kept", "name string", "what binary")
-
-    def handleInputRows(
-        self, key: tuple[Any, ...], rows: Iterator[pd.DataFrame], timerValues: TimerValues
-    ) -> Iterator[pd.DataFrame]:
-        """Called by Spark with what all buckets gave in one batch."""
-        given = pd.concat(list(rows), ignore_index=True)
-        counts = sum((Counts(**json.loads(one)) for one in given["counts"]), Counts())
-        book, turns = self._book()
-        alerts = book.take(
-            _together(given["fresh"], STATE_SCHEMA),
-            pl.DataFrame(pl.from_arrow(_together(given["found"], _FOUND))),
-            int(given["newest"].max()),
-        )
-        self._write(turns)
-        bodies = [one.to_json() for one in alerts]
-        kinds = ["counts"] + ["alert"] * len(bodies)
-        yield pd.DataFrame({"kind": kinds, "body": [json.dumps(asdict(counts)), *bodies]})
-
-    def close(self) -> None:
-        """Called by Spark after each batch."""
-        pa.default_memory_pool().release_unused()
-
-    def _book(self) -> tuple[Casebook, deque[_Turn]]:
-        """The casebook of this worker, brought to where the batch before has left it."""
-        global _kept
-        known = current_rules(self._settings)
-        index = self._index.get()
-        turns: deque[_Turn] = deque(maxlen=_REMEMBERED)
-        newest, gates = NO_TIME, ()
-        passes_index = sample_index = None
-        if index is not None:
-            demand_format(index[0])
-            newest, gates = index[1], tuple(json.loads(index[2]))
-            passes_index, sample_index = index[4], index[5]
-            turns.extend(_Turn(*one) for one in json.loads(index[3]))
-        passes = self._passes.read(0, passes_index, newest)
-        sample = self._sample.read(0, sample_index, newest)
-        behind = _behind(turns)
-        if _kept is None or behind is None:
-            records, blocks = _Tracked[str, Record](), _Tracked[int, Clocks]()
-            memory = Memory(passes, sample, newest, records, blocks, gates)
-            for (name,), (blob,) in self._held.iterator() if index is not None else ():
-                if name[0] == _RECORD:
-                    records[name[1:]] = _loaded(bytes(blob))
-                else:
-                    blocks[int(name[1:])] = _loaded(bytes(blob))
-            _kept = _Kept("", memory, records, blocks, None, None)
-        else:
-            memory = _kept.memory
-            memory.passes, memory.sample, memory.newest, memory.gates = passes, sample, newest, gates
-            for turn in behind:
-                for plate in turn.records:
-                    _put(_kept.records, plate, self._read(f"{_RECORD}{plate}"))
-                for block in turn.blocks:
-                    _put(_kept.blocks, block, self._read(f"{_BLOCK}{block}"))
-        # Until this batch is written; should it fail halfway, everything is read again.
-        _kept.turn = ""
-        _kept.records.clean()
-        _kept.blocks.clean()
-        if _kept.book is None or _kept.known is not known or gates != known.rules.gates:
-            _kept.book = Casebook(memory, known.rules, known.knowledge, Past(), self._stamp)
-            _kept.known = known
-        elif behind:
-            _kept.book.caught_up({plate for turn in behind for plate in turn.records})
-        return _kept.book, turns
-
-    def _read(self, name: str) -> Any:
-        held = self._held.getValue((name,)) if self._held.containsKey((name,)) else None
-        return None if held is None else _loaded(bytes(held[0]))
-
-    def _keep(self, name: str, what: object | None) -> None:
-        if what is not None:
-            self._held.updateValue((name,), (pickle.dumps(what, 5),))
-        elif self._held.containsKey((name,)):
-            self._held.removeKey((name,))
-
-    def _write(self, turns: deque[_Turn]) -> None:
-        assert _kept is not None
-        memory = _kept.memory
-        passes, sample = self._passes.write(0, memory.passes), self._sample.write(0, memory.sample)
-        for plate in _kept.records.changed:
-            self._keep(f"{_RECORD}{plate}", _kept.records.get(plate))
-        for block in _kept.blocks.changed:
-            self._keep(f"{_BLOCK}{block}", _kept.blocks.get(block))
-        turn = _Turn(uuid4().hex, sorted(_kept.records.changed), sorted(_kept.blocks.changed))
-        turns.append(turn)
-        gates = json.dumps(memory.gates, ensure_ascii=False)
-        told = json.dumps([[one.name, one.records, one.blocks] for one in turns], ensure_ascii=False)
-        self._index.update((CASEBOOK_FORMAT, memory.newest, gates, told, passes, sample))
-        _kept.turn = turn.name
-
-    def _stamp(self, _seconds: int) -> str:
-        return now_stamp(utc_now(), self._settings.timezone)
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """A batch, and what it has changed."""
-
-    name: str
-    records: list[str]
-    blocks: list[int]
-
-
-class _Tracked(dict[Key, Value]):
-    """A dictionary that knows what was changed in it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.changed: set[Key] = set()
-
-    def __setitem__(self, key: Key, value: Value) -> None:
-        super().__setitem__(key, value)
-        self.changed.add(key)
-
-    def __delitem__(self, key: Key) -> None:
-        super().__delitem__(key)
-        self.changed.add(key)
-
-    def clean(self) -> None:
-        """What was changed until now counts no longer."""
-        self.changed = set()
-
-
-@dataclass
-class _Kept:
-    """Of this worker: its copy of what Spark keeps, as the batch ``turn`` has left it."""
-
-    turn: str
-    memory: Memory
-    records: _Tracked[str, Record]
-    blocks: _Tracked[int, Clocks]
-    book: Casebook | None
-    known: Known | None
-
-
-_kept: _Kept | None = None
 _FOUND: Final = (
     pl.DataFrame(schema=CONTRADICTION_SCHEMA).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
 )
 
 
-def _behind(turns: deque[_Turn]) -> list[_Turn] | None:
-    """Batches that this worker has not seen; None if nobody knows which."""
-    if _kept is None:
-        return None
-    names = [one.name for one in turns]
-    if _kept.turn not in names:
-        return None
-    return list(turns)[names.index(_kept.turn) + 1 :]
+class Verdicts:
+    """The casebook of the stream, and where it is kept.
+
+    There is one, as a verdict needs what lies in all buckets, and it takes few passes. It lives in this
+    process, because a second stage of Spark's would cost each batch as much as all the rest.
+
+    Args:
+        settings: name what detection goes by.
+        folder: where versions of the casebook are kept.
+    """
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = settings
+        self._store = CasebookStore(folder)
+        self._memory: Memory | None = None
+        self._book: Casebook | None = None
+        self._known: Known | None = None
+
+    def take(self, batch: int, looked: Sequence[Any]) -> tuple[list[Alert], Counts]:
+        """Judges what all buckets gave in one batch, and keeps what is remembered after it.
+
+        Args:
+            batch: its number; a batch that is done again after a crash has the same.
+            looked: rows of ``bucket.OUTPUT``.
+
+        Returns:
+            alerts of the plates whose verdict is new or has changed; the counts of the buckets.
+
+        Raises:
+            DiskFullError: no room is left.
+            StateFormatError: what was kept cannot be read.
+        """
+        counts = sum((Counts(**json.loads(one.counts)) for one in looked), Counts())
+        memory, book = self._opened(batch)
+        # Should anything fail from here, what is in memory is half changed and is read again.
+        self._memory = None
+        alerts = book.take(
+            _together((one.fresh for one in looked), STATE_SCHEMA),
+            pl.DataFrame(pl.from_arrow(_together((one.found for one in looked), _FOUND))),
+            max(one.newest for one in looked),
+        )
+        self._store.save(batch, memory)
+        self._memory = memory
+        return alerts, counts
+
+    def _opened(self, batch: int) -> tuple[Memory, Casebook]:
+        known = current_rules(self._settings)
+        if self._memory is None:
+            self._memory, self._book = self._store.load(batch), None
+        if self._book is None or self._known is not known:
+            self._book = Casebook(self._memory, known.rules, known.knowledge, Past(), self._stamp)
+            self._known = known
+        return self._memory, self._book
+
+    def _stamp(self, _seconds: int) -> str:
+        return now_stamp(utc_now(), self._settings.timezone)
 
 
-def _put(held: dict[Key, Value], key: Key, value: Value | None) -> None:
-    if value is None:
-        held.pop(key, None)
-    else:
-        held[key] = value
-
-
-def _loaded(blob: bytes) -> Any:
-    return pickle.loads(blob)  # noqa: S301 - of our own checkpoint, whose format was compared before
-
-
-def _together(blobs: pd.Series, schema: pa.Schema) -> pa.Table:
+def _together(blobs: Iterable[bytes], schema: pa.Schema) -> pa.Table:
     tables = [pa.ipc.open_stream(bytes(blob)).read_all() for blob in blobs]
     return pa.concat_tables([one.cast(schema) for one in tables if len(one)] or [schema.empty_table()])

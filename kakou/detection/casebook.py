@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -45,9 +45,10 @@ from kakou.detection.horizon import Context, Passes, Past, Row
 from kakou.detection.knowledge import Knowledge, in_sample
 from kakou.detection.misreads import neighbours
 from kakou.detection.rules import Rules
-from kakou.detection.state import NO_TIME, STATE_FORMAT, State, plate_keys
+from kakou.detection.state import NO_TIME, State, plate_keys
 
-CASEBOOK_FORMAT: Final = STATE_FORMAT
+# Of what is pickled: ``Record``, and all that it holds; ``Clocks``.
+CASEBOOK_FORMAT: Final = 1
 # A plate is judged again so long after it was touched: by then its neighbours have shown where they are.
 _AGAIN_S: Final = (300, 900, 3600)
 
@@ -81,7 +82,7 @@ class Record:
 
 @dataclass
 class Memory:
-    """Where a casebook keeps what it remembers; in the stream these are Spark's.
+    """What a casebook remembers.
 
     Attributes:
         passes: all passes, for as long as a contradiction may ask about them.
@@ -167,13 +168,6 @@ class Casebook:
         alerts = self._judge(touched)
         self._forget()
         return alerts
-
-    def caught_up(self, plates: Iterable[str]) -> None:
-        """Records of these have changed in ``memory`` by somebody else's work."""
-        for plate in plates:
-            record = self._memory.records.get(plate)
-            if record is not None:
-                self._expect(record)
 
     def finish(self) -> list[Alert]:
         """Judges every open plate by what is known; for a file that has ended."""

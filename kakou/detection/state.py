@@ -160,7 +160,7 @@ def from_bytes(blob: bytes) -> pa.Table:
     try:
         table = pa.ipc.open_stream(blob).read_all()
     except pa.ArrowInvalid as error:
-        raise StateFormatError(f"The detection state cannot be read ({error}). {_MEND}") from error
+        raise StateFormatError(f"The detection state cannot be read ({error}). {MEND}") from error
     demand_format(int((table.schema.metadata or {}).get(b"format", 0)))
     return table
 
@@ -169,11 +169,11 @@ def demand_format(found: int) -> None:
     """Raises ``StateFormatError`` where a state was written in another format."""
     if found != STATE_FORMAT:
         raise StateFormatError(
-            f"The detection state has format {found}, this version reads {STATE_FORMAT}. {_MEND}"
+            f"The detection state has format {found}, this version reads {STATE_FORMAT}. {MEND}"
         )
 
 
-_MEND: Final = (
+MEND: Final = (
     "Start the version that wrote it, or remove the checkpoint of the detection query; "
     "it then reads what Kafka still holds again."
 )

@@ -80,8 +80,8 @@ class Streamed:
         knowledge, self.rules = known
         state, self.memory = State(), Memory()
         self.given: defaultdict[str, list[Alert]] = defaultdict(list)
-        # Two workers take turns as Spark has it, and are killed now and again.
-        books: list[tuple[Casebook, set[str]]] = []
+        # Killed now and again.
+        self.book = Casebook(self.memory, self.rules, knowledge, Past(), STAMP)
         for rows in batches:
             arrow = rows.with_columns(pl.lit(None, dtype=pl.Int64).alias("arrival")).select(
                 BATCH_SCHEMA.names
@@ -89,24 +89,11 @@ class Streamed:
             batch = arrow.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(BATCH_SCHEMA)
             state, found, counts, fresh = find_contradictions(state, batch, self.rules)
             assert not counts.late
-            if not books or dice.random() < 0.05:
+            if dice.random() < 0.05:
                 self.memory = pickle.loads(pickle.dumps(self.memory))
-                books = [
-                    (Casebook(self.memory, self.rules, knowledge, Past(), STAMP), set()) for _ in range(2)
-                ]
-            book, behind = books[int(dice.integers(0, 2))]
-            book.caught_up(behind)
-            behind.clear()
-            before = dict(self.memory.records)
-            for alert in book.take(fresh, pl.DataFrame(pl.from_arrow(found)), state.newest):
+                self.book = Casebook(self.memory, self.rules, knowledge, Past(), STAMP)
+            for alert in self.book.take(fresh, pl.DataFrame(pl.from_arrow(found)), state.newest):
                 self.given[alert.hphm].append(alert)
-            after = self.memory.records
-            changed = {one for one in before.keys() | after.keys() if before.get(one) is not after.get(one)}
-            for other, missed in books:
-                if other is not book:
-                    missed |= changed
-        self.book = books[0][0]
-        self.book.caught_up(books[0][1])
 
     def finish(self) -> dict[str, str]:
         """Final verdict of each plate, as JSON."""

@@ -171,13 +171,16 @@ def _honest(plan: Plan, wanted: int, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def _cloned(plan: Plan) -> pl.DataFrame:
-    """Two passes of each clone, a minute apart at the two ends of the map; no other vehicle has its plate."""
-    ends = (0, ROADS * GATES_OF_A_ROAD - 1)
+    """Two passes of each clone, a minute apart and far from each other; no other vehicle has its plate.
+
+    Each at gates of its own as far as there are enough: many at one gate would be a clock's doing.
+    """
+    count = ROADS * GATES_OF_A_ROAD
     gap = min(CLONE_GAP_S, plan.seconds / 4)
     every = (plan.seconds - gap) / max(1, plan.clones)
     rows = [
-        (every * (n + 0.5) + side * gap, ends[side], "1", f"藏Z{n * 12_347 % 100_000:05d}", "02",
-         ("大众牌", "丰田牌")[side], "clone")
+        (every * (n + 0.5) + side * gap, (n + side * count // 2) % count, "1",
+         f"藏Z{n * 12_347 % 100_000:05d}", "02", ("大众牌", "丰田牌")[side], "clone")
         for n in range(plan.clones) for side in (0, 1)
     ]  # fmt: skip
     columns = {"t": pl.Float64, "gate": pl.Int64} | dict.fromkeys(

@@ -60,11 +60,16 @@ def tonights_reviews(settings: Settings) -> TonightsReviews:
 
 
 def said_by(alerts: Sequence[ReviewedAlert]) -> TonightsReviews:
-    """What these reviews say, one for each alert."""
+    """What these reviews say, one for each alert.
+
+    Two vehicles of one owner are no clone and yet two vehicles, as the weights said: such a review does not
+    move them.
+    """
     weighed = [
         Reviewed(found, one.confirmed)
         for one in alerts
-        if (found := weight_sum(json.loads(one.body))) is not None
+        if one.stored.review.reason != "same_owner"
+        and (found := weight_sum(json.loads(one.body))) is not None
     ]
     precision = precision_of([one.confirmed for one in alerts if one.verdict == "cloned_plate"])
     # A rule that names its own weights is not moved, so what is moved is always the usual one.

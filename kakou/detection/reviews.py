@@ -89,7 +89,7 @@ def precision_of(confirmed: Sequence[bool]) -> Precision | None:
 
     >>> found = precision_of([True] * 9 + [False])
     >>> round(found.low, 3), found.share, round(found.high, 3)
-    (0.654, 0.9, 0.978)
+    (0.652, 0.9, 0.977)
     """
     n = len(confirmed)
     if not n:

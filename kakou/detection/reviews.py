@@ -57,7 +57,7 @@ def fault_of(review: Review) -> str | None:
     if not 1 <= len(review.reviewer.strip()) <= REVIEWER_MAX:
         return f"The reviewer's name must have 1 to {REVIEWER_MAX} characters."
     # A terminal would act on what is not printable.
-    if not review.reviewer.isprintable() or not review.note.replace("\n", "").isprintable():
+    if not review.reviewer.isprintable() or not "".join(review.note.split()).isprintable():
         return "Note and reviewer must be printable text."
     return None
 

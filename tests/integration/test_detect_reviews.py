@@ -10,17 +10,22 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from api_client import NOW, without
 from api_rows import GATES, alert, store_alerts, wipe
+from flow_world import counts, passes_file
 
 from kakou.alert import Alert, Evidence
 from kakou.connections import connect
 from kakou.detection.knowledge import knows_nothing
-from kakou.detection.knowledge_bytes import to_bytes
+from kakou.detection.knowledge_bytes import from_bytes, to_bytes
+from kakou.detection.learned_rules import rules_of
+from kakou.detection.rule_files import usual_rule
 from kakou.detection.weighing import USUAL, Calibration
 from kakou.settings import Settings
 from kakou.stack.environment import child_environment
+from spark_jobs.nightly import run_job
 from spark_jobs.tonights_reviews import TonightsReviews, tonights_reviews
 
 pytestmark = pytest.mark.integration
@@ -120,6 +125,22 @@ def test_the_night_takes_the_newest_review_of_each_alert_with_weights(stores: Se
     assert set(less.metrics) == {
         "reviews", "reviews_weighed", "precision_reviewed", "calibration_prior", "calibration_trust",
     }  # fmt: skip
+
+
+def test_verdicts_go_by_what_the_night_made_of_reviews(stores: Settings, tmp_path: Path) -> None:
+    said(stores, ALERTS, "false", "misread")
+    learned = stores.travel_times_file, stores.knowledge_file
+    try:
+        result = run_job(stores, "travel_times", passes_file(tmp_path, counts(2)))
+        known = from_bytes(stores.knowledge_file.read_bytes())
+    finally:
+        for file in learned:
+            file.unlink(missing_ok=True)
+    assert result["reviews"] == len(ALERTS) and known.reviewed is not None
+    gates = pl.DataFrame({"kkmc": ["A"], "name": [""], "lon": [117.1], "lat": [34.2]})
+    rules, _ = rules_of(gates, known, usual_rule(stores))
+    weights = WEIGHTS.values()
+    assert rules.weighing.probability(weights) < 0.2 < 0.89 < USUAL.probability(weights)
 
 
 def test_where_reviews_are_away_the_last_night_holds(

@@ -10,7 +10,7 @@ from kakou.detection.reviews import NOTE_MAX, REASONS, REVIEWER_MAX, Review, fau
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_false_has_each_of_the_reasons(reason: str) -> None:
-    assert fault_of(Review("false", reason, "看过照片\n8 for B", "li")) is None
+    assert fault_of(Review("false", reason, "看过照片\r\n8 for B", "li")) is None
 
 
 @pytest.mark.parametrize(

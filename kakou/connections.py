@@ -1,8 +1,9 @@
 """How to reach each store: one place for addresses, accounts and passwords.
 
 Accounts on the nodes and at the endpoint: ``root`` (migrations), ``kakou_writer`` (stream), ``kakou_reader``
-(API and downstream apps; can only read). Passwords are the generated secrets ``db_root``, ``db_writer`` and
-``db_reader``.
+(API and downstream apps; can only read); at the endpoint alone also ``kakou_reviewer``, which writes what
+people say and no pass. Passwords are the generated secrets ``db_root``, ``db_writer``, ``db_reader`` and
+``db_reviewer``.
 
 Where ``settings.tls_on``, every client here speaks TLS, and demands a certificate that the stack's authority
 signed for the host it asked for; there is no falling back to an open connection.
@@ -23,11 +24,12 @@ from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.topology import load_topology
 
-Account = Literal["root", "kakou_writer", "kakou_reader"]
+Account = Literal["root", "kakou_writer", "kakou_reader", "kakou_reviewer"]
 _SECRET_OF: dict[Account, str] = {
     "root": "db_root",
     "kakou_writer": "db_writer",
     "kakou_reader": "db_reader",
+    "kakou_reviewer": "db_reviewer",
 }
 KAFKA_USER = "kakou"
 NODE_DATABASE = "traffic_db"

@@ -45,6 +45,7 @@ def day_or_today(current: Now, date_: Annotated[date | None, Query(alias="date")
 GateName = Annotated[str, Query(min_length=1, max_length=200, description="Codename, name or alias")]
 OptionalGateName = Annotated[str | None, Query(max_length=200, description="Codename, name or alias")]
 Signed = Depends(caller)
+Caller = Annotated[str, Depends(caller)]
 Now = Annotated[datetime, Depends(now)]
 Day = Annotated[date, Depends(day_or_today)]
 Hours = Annotated[int, Query(ge=1, le=720, description="Hours of the clock, the running one included")]

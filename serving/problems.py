@@ -76,6 +76,12 @@ class UnknownGateError(ApiError):
     type, title, status = "/problems/unknown-gate", "Unknown gate", 404
 
 
+class UnknownWarningError(ApiError):
+    """No warning and no case has that id. The caller takes one from ``GET /api/warnings/realtime``."""
+
+    type, title, status = "/problems/unknown-warning", "Unknown warning", 404
+
+
 class TooLittleHistoryError(ApiError):
     """The gate has no forecast because its history cannot carry one. The operator adds days and trains."""
 

@@ -14,6 +14,7 @@ from serving.repositories.flow_status import FlowStatuses
 from serving.repositories.forecasts import Forecasts
 from serving.repositories.gates import Gates
 from serving.repositories.passes import Passes
+from serving.repositories.reviews import Reviews
 from serving.repositories.warnings import Warnings
 from serving.security import Gatekeeper
 from serving.stores import Endpoint, open_redis
@@ -34,6 +35,7 @@ class Services:
     forecasts: Forecasts
     flow_status: FlowStatuses
     warnings: Warnings
+    reviews: Reviews
     endpoint: Endpoint
 
     def now(self) -> datetime:
@@ -63,5 +65,6 @@ def open_services(settings: Settings, clock: Clock | None = None) -> Services:
         forecasts=Forecasts(endpoint),
         flow_status=FlowStatuses(client),
         warnings=Warnings(endpoint, client),
+        reviews=Reviews(settings),
         endpoint=endpoint,
     )

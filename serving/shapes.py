@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from kakou.detection.reviews import NOTE_MAX, REVIEWER_MAX, Outcome, Reason, Review, fault_of
 from serving.plate_pattern import clean_plate
 
 
@@ -148,6 +149,40 @@ class AlertItem(BaseModel):
     rule_version: str
     model_version: str | None
     detected_at: str
+
+
+class ReviewInput(BaseModel):
+    """What a person says of a warning: a plate was cloned, or none was and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    outcome: Outcome
+    reason: Reason | None = Field(None, description="Needed if the outcome is false, and only then")
+    note: str = Field("", max_length=NOTE_MAX)
+    reviewer: Text = Field(None, max_length=REVIEWER_MAX, description="Default: who is signed in")
+
+    @model_validator(mode="after")
+    def _fits(self) -> ReviewInput:
+        fault = fault_of(self.by("somebody"))
+        if fault:
+            raise ValueError(fault)
+        return self
+
+    def by(self, caller: str) -> Review:
+        """The review, of ``caller`` where nobody is named."""
+        return Review(self.outcome, self.reason, self.note, self.reviewer or caller)
+
+
+class ReviewItem(BaseModel):
+    """A review as it is stored; of each warning the newest one counts."""
+
+    id: int
+    alert_id: str
+    outcome: Outcome
+    reason: Reason | None
+    note: str
+    reviewer: str
+    created_at: str
 
 
 class FlowPrediction(BaseModel):

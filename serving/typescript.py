@@ -38,7 +38,7 @@ def _interface(model: type[BaseModel]) -> str:
 
 
 def _comes_in(model: type[BaseModel]) -> bool:
-    return model in (shapes.PassQuery, shapes.Login) or model is Problem
+    return model in (shapes.PassQuery, shapes.ReviewInput, shapes.Login) or model is Problem
 
 
 def _type(prop: dict[str, Any]) -> str:

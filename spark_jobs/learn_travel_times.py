@@ -3,7 +3,7 @@
 Minimum travel times between gates by the definition of ``kakou.detection.travel``; this is the same in Spark,
 for histories larger than memory, and a test holds the two against each other. And what verdicts go by
 (``kakou.detection.knowledge``), learned from as many vehicles as fit into memory. Each run is a version in
-MLflow.
+MLflow. What reviews say of alerts sets how reasons are weighed (``spark_jobs.tonights_reviews``).
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from spark_jobs.mlflow_server import MlflowServer
 from spark_jobs.parse import local_seconds_of
 from spark_jobs.passes import read_passes
 from spark_jobs.session import build_session
+from spark_jobs.tonights_reviews import TonightsReviews, tonights_reviews
 
 log = structlog.get_logger(__name__)
 EXPERIMENT: Final = "travel_times"
@@ -49,12 +50,14 @@ MOST_PASSES: Final = 3_000_000
 @dataclass(frozen=True, slots=True)
 class TravelTimesResult:
     """What was learned: ordered pairs written, those with enough trips, and the trips behind all; the share
-    of reads with a wrong character; and the run in MLflow, "" where that was away."""
+    of reads with a wrong character; the reviewed alerts that weigh, None where nobody could be asked; and the
+    run in MLflow, "" where that was away."""
 
     pairs: int
     learned: int
     trips: int
     misread: float
+    reviews: int | None
     file: str
     run_id: str
 
@@ -64,7 +67,8 @@ def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
 
     Rows that no gate saw are left out, unless ``settings.origins`` says otherwise.
     Masked plates give no travel time: the file then holds its header only, and the stream falls back to
-    geography. Where MLflow is away the stream learns all the same, and the version has no name.
+    geography. Where MLflow is away the stream learns all the same, and the version has no name. Where the
+    reviews are away reasons are weighed as the night before.
 
     Raises:
         BadInputError: ``passes`` is not there or is no Parquet of passes.
@@ -72,18 +76,20 @@ def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
     spark = build_session(settings, "learn_travel_times")
     seen = read_passes(spark, passes, settings.origins).where("NOT made_up")
     rows = [tuple(row) for row in travel_times(seen).collect()]
-    known = knowledge_of(seen)
+    told = tonights_reviews(settings)
+    known = replace(knowledge_of(seen), reviewed=told.calibration)
     result = TravelTimesResult(
         pairs=len(rows),
         learned=sum(row[4] == BASIS_LEARNED for row in rows),
         trips=sum(row[2] for row in rows),
         misread=round(known.confusion.misread, 4),
+        reviews=told.weighed,
         file=str(settings.travel_times_file),
         run_id="",
     )
     with draft_of(settings.travel_times_file, durable=True) as draft:
         _write(draft, rows)
-        result = replace(result, run_id=_logged(settings, passes, result, draft, known))
+        result = replace(result, run_id=_logged(settings, passes, result, draft, known, told))
     with draft_of(settings.knowledge_file, durable=True) as draft:
         draft.write_bytes(to_bytes(replace(known, version=result.run_id)))
     if rows:
@@ -114,7 +120,14 @@ def knowledge_of(passes: DataFrame) -> Knowledge:
     return replace(known, daily=known.daily * share)
 
 
-def _logged(settings: Settings, passes: Path, result: TravelTimesResult, file: Path, known: Knowledge) -> str:
+def _logged(
+    settings: Settings,
+    passes: Path,
+    result: TravelTimesResult,
+    file: Path,
+    known: Knowledge,
+    told: TonightsReviews,
+) -> str:
     """Makes the run in MLflow; returns its id, or "" where MLflow is away."""
     try:
         server = MlflowServer(settings, "the stream goes by what was learned all the same.")
@@ -125,7 +138,7 @@ def _logged(settings: Settings, passes: Path, result: TravelTimesResult, file: P
                 mlflow.log_param("passes", str(passes))
                 counts = {"pairs": result.pairs, "learned": result.learned, "trips": result.trips}
                 shares = {"misread": known.confusion.misread, "wrong_make": known.make.wrong}
-                mlflow.log_metrics(counts | {"gates": len(known.gates)} | shares)
+                mlflow.log_metrics(counts | {"gates": len(known.gates)} | shares | told.metrics)
                 mlflow.log_text(file.read_text(encoding="utf-8"), settings.travel_times_file.name)
                 version = str(run.info.run_id)
                 with tempfile.TemporaryDirectory() as folder:

@@ -36,6 +36,13 @@ RENAME_WAIT_S: Final = 2
 RENAME_PAUSE_S: Final = 0.5
 RENAME_TRIES: Final = 16
 LOCK_WAIT_TIMEOUT: Final = 1205
+# What people say is added to and never changed; what is said of a warning needs the warning.
+REVIEWER_RIGHTS: Final = {
+    "reviews": "SELECT, INSERT",
+    "users": "SELECT, INSERT",
+    "audit": "SELECT, INSERT",
+    "warnings": "SELECT",
+}
 PASSWORD_SHOWN: Final = "<db_writer>"  # noqa: S105 - what `render` shows instead of the password
 
 
@@ -279,9 +286,12 @@ def _tables(
 
 
 def _accounts(settings: Settings, cursor: Any, topology: Topology, views: Iterable[str]) -> None:
-    """The reader reads. The writer writes, but no global table: that would reach one copy of three."""
+    """The reader reads. The writer writes, but no global table: that would reach one copy of three. The
+    reviewer adds to what people say.
+    """
     create_account(settings, cursor, "kakou_writer", "db_writer")
     create_account(settings, cursor, "kakou_reader", "db_reader")
+    create_account(settings, cursor, "kakou_reviewer", "db_reviewer")
     writable = (*topology.sharded, *topology.single)
     readable = (*topology.global_, *views)
     for names, rights in ((writable, WRITER_RIGHTS), (readable, "SELECT")):
@@ -289,4 +299,8 @@ def _accounts(settings: Settings, cursor: Any, topology: Topology, views: Iterab
             cursor.execute(
                 f"GRANT {rights} ON `{topology.schema}`.`{name}` TO 'kakou_writer'@'{settings.host}'"
             )
+    for name, rights in REVIEWER_RIGHTS.items():
+        cursor.execute(
+            f"GRANT {rights} ON `{topology.schema}`.`{name}` TO 'kakou_reviewer'@'{settings.host}'"
+        )
     grant_reader(settings, cursor, topology.schema, (*writable, *readable))

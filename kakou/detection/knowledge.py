@@ -175,7 +175,7 @@ def knows_nothing(gates: list[str]) -> Knowledge:
 def with_gates(known: Knowledge, gates: list[str]) -> Knowledge:
     """The same with the codes of ``gates``, of which nothing may be known; others that are known follow."""
     if not known.gates:
-        return replace(knows_nothing(gates), version=known.version)
+        return replace(knows_nothing(gates), version=known.version, reviewed=known.reviewed)
     names = (*gates, *(gate for gate in known.gates if gate not in set(gates)))
     if names == known.gates:
         return known

@@ -10,7 +10,7 @@ from kakou.alert import Alert, AlertPass, Evidence
 from kakou.fields import COLUMNS_12
 from kakou.settings import Settings
 from serving.app import create_app
-from serving.shapes import AlertItem
+from serving.shapes import AlertItem, ReviewItem
 from serving.typescript import TYPES_FILE, render
 
 # Path, parameters (required ones with !), fields of the answer; [] before them if it is a list.
@@ -39,6 +39,12 @@ CONTRACT: dict[tuple[str, str], tuple[set[str], str, set[str]]] = {
         "",
         {"predicted_flow", "low", "high", "model_version"},
     ),
+    ("post", "/api/warnings/{id}/review"): (
+        {"outcome!", "reason", "note", "reviewer"},
+        "",
+        {"id", "alert_id", "outcome", "reason", "note", "reviewer", "created_at"},
+    ),
+    ("get", "/api/warnings/{id}/reviews"): ({"id!"}, "[]", set(ReviewItem.model_fields)),
     ("post", "/api/login"): ({"username!", "password!"}, "", {"access_token", "expires_in"}),
     ("get", "/health"): (set(), "", {"status", "timestamp", "version"}),
     ("get", "/ready"): (set(), "", {"status", "timestamp", "checks"}),
@@ -50,6 +56,7 @@ DEFAULTS = {
     ("get", "/api/stats/vehicle_type"): {"hours": 24},
     ("get", "/api/warnings/realtime"): {"limit": 10},
 }
+CREATED = {("post", "/api/warnings/{id}/review")}
 OPEN = {("get", "/health"), ("get", "/ready"), ("post", "/api/login")}
 
 
@@ -90,7 +97,8 @@ def test_what_goes_in(schema: dict[str, Any], key: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("key", CONTRACT, ids=" ".join)
 def test_what_comes_out(schema: dict[str, Any], key: tuple[str, str]) -> None:
-    answer = operations(schema)[key]["responses"]["200"]["content"]["application/json"]["schema"]
+    status = "201" if key in CREATED else "200"
+    answer = operations(schema)[key]["responses"][status]["content"]["application/json"]["schema"]
     _, many, fields = CONTRACT[key]
     if many:
         assert answer["type"] == "array"
@@ -120,7 +128,7 @@ def test_only_health_ready_and_login_are_open(schema: dict[str, Any]) -> None:
 def test_every_error_is_a_problem(schema: dict[str, Any]) -> None:
     for operation in operations(schema).values():
         for status, answer in operation["responses"].items():
-            if status != "200":
+            if status not in ("200", "201"):
                 assert "application/problem+json" in answer["content"], operation["summary"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from kakou.detection.knowledge import Knowledge, learn_knowledge
-from kakou.detection.knowledge_bytes import from_bytes
+from kakou.detection.knowledge_bytes import from_bytes, to_bytes
 from kakou.detection.travel import MAX_GAP_SECONDS, TRAVEL_COLUMNS, TRAVEL_SCHEMA, learn
+from kakou.detection.weighing import Calibration
 from kakou.errors import BadInputError
 from kakou.settings import Settings
 from spark_jobs import learn_travel_times as job
@@ -153,6 +155,19 @@ def test_what_verdicts_go_by_is_what_the_pure_function_learns(
     for name in ("trips", "usual", "least", "busy", "constant"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name))
     assert found.make == expected.make and found.confusion == expected.confusion
+
+
+def test_where_no_review_can_be_asked_for_reasons_are_weighed_as_the_night_before(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+):
+    passes(400, seed=6).to_parquet(tmp_path / "passes.parquet", index=False)
+    assert learn_travel_times(settings, tmp_path / "passes.parquet").reviews is None
+    first = from_bytes(settings.knowledge_file.read_bytes())
+    assert first.reviewed is None
+    before = Calibration(prior=0.002, trust=0.7)
+    settings.knowledge_file.write_bytes(to_bytes(replace(first, reviewed=before)))
+    learn_travel_times(settings, tmp_path / "passes.parquet")
+    assert from_bytes(settings.knowledge_file.read_bytes()).reviewed == before
 
 
 def test_of_a_history_that_is_too_large_whole_vehicles_teach(

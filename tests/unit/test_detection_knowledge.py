@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,7 @@ from kakou.detection.files import load_known
 from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge, with_gates
 from kakou.detection.knowledge_bytes import from_bytes, to_bytes
 from kakou.detection.rules import BASIS_MAP
+from kakou.detection.weighing import Calibration
 from kakou.errors import StateFormatError
 from kakou.settings import Settings
 
@@ -60,6 +61,13 @@ def test_other_codes_say_the_same_of_each_gate(learned: Knowledge) -> None:
     assert np.isnan(turned.least[at["NEW"]]).all() and turned.busy[at["NEW"]] > 0
     assert turned.busy.sum() == pytest.approx(1)
     assert with_gates(learned, list(GATES)) is learned
+
+
+def test_what_reviews_say_goes_with_it(learned: Knowledge) -> None:
+    reviewed = Calibration(prior=0.002, trust=0.7)
+    for knowledge in (learned, knows_nothing(["A"]), knows_nothing([])):
+        told = from_bytes(to_bytes(replace(knowledge, reviewed=reviewed)))
+        assert with_gates(told, ["NEW", *GATES]).reviewed == reviewed
 
 
 def test_a_history_without_a_whole_plate_leaves_the_map(settings: Settings) -> None:

@@ -98,6 +98,23 @@ export interface AlertItem {
   detected_at: string;
 }
 
+export interface ReviewInput {
+  outcome: "confirmed" | "false";
+  reason?: "misread" | "clock" | "same_owner" | "other" | null;
+  note?: string;
+  reviewer?: string | null;
+}
+
+export interface ReviewItem {
+  id: number;
+  alert_id: string;
+  outcome: "confirmed" | "false";
+  reason: "misread" | "clock" | "same_owner" | "other" | null;
+  note: string;
+  reviewer: string;
+  created_at: string;
+}
+
 export interface FlowPrediction {
   predicted_flow: number;
   low: number;

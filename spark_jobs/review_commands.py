@@ -1,0 +1,119 @@
+"""``kakou detect review | reviews``: what people say of alerts."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kakou.errors import BadInputError
+from kakou.settings import load_settings
+
+if TYPE_CHECKING:
+    from kakou.detection.reviews import Precision
+    from sql.reviews import ReviewedAlert
+
+_CLONED = "cloned_plate"
+
+
+def review(
+    case_or_alert: Annotated[str, typer.Argument(help="Id of an alert, or of a case: its newest alert.")],
+    outcome: Annotated[str, typer.Argument(help="confirmed (a cloned plate) or false (none).")],
+    reason: Annotated[str | None, typer.Option(help="Of false: misread, clock, same_owner or other.")] = None,
+    note: Annotated[str, typer.Option(help="Free words.")] = "",
+    reviewer: Annotated[str | None, typer.Option(help="Who says so; default: your login name.")] = None,
+) -> None:
+    """Say of an alert that the plate was cloned, or that it was not and why.
+
+    The newest review of an alert counts. The next night weighs reasons by it.
+
+    Examples:
+
+      kakou detect review 3f0c…e1 confirmed
+
+      kakou detect review 3f0c…e1 false --reason misread --note "8 for B"
+    """
+    from kakou.detection.reviews import Review
+    from sql.reviews import store_review
+
+    said = Review(outcome, reason, note, reviewer if reviewer is not None else _login())
+    stored = store_review(load_settings(), case_or_alert, said)
+    if stored is None:
+        raise BadInputError(
+            f"There is no alert and no case {case_or_alert}. Take the 32 characters alert_id or case_id of "
+            "GET /api/warnings/realtime or of table warnings."
+        )
+    typer.echo(f"review {stored.id} of alert {stored.alert_id}: {_outcome(stored.review)}")
+
+
+def reviews(
+    limit: Annotated[int, typer.Option(min=1, help="Most alerts that are listed.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the alerts that were reviewed last, and how often cloned plates were right.
+
+    Precision is over all reviewed alerts with the verdict cloned_plate, with the interval that holds the true
+    one 9 times in 10.
+
+    Example: kakou detect reviews --limit 10
+    """
+    from kakou.detection.reviews import precision_of
+    from sql.reviews import reviewed_alerts
+
+    found = reviewed_alerts(load_settings())
+    precision = precision_of([one.confirmed for one in found if one.verdict == _CLONED])
+    if as_json:
+        listed = [_in_json(one) for one in found[:limit]]
+        shown = {"reviewed": len(found), "precision": _precision_in_json(precision), "reviews": listed}
+        typer.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    table = Table("plate", "verdict", "confidence", "outcome", "reviewer", "at", "alert", title="reviews")
+    for one in found[:limit]:
+        said = one.stored.review
+        cells = (one.hphm, one.verdict, f"{one.confidence:.3f}", _outcome(said), said.reviewer)
+        when = one.stored.created_at.isoformat(" ", "seconds")
+        table.add_row(*(Text(cell) for cell in (*cells, when, one.stored.alert_id)))
+    Console().print(table)
+    typer.echo(f"{table.row_count} of {len(found):,} reviewed alerts shown")
+    typer.echo(_in_words(precision))
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError) as error:
+        raise BadInputError("This account has no login name. Name yourself with --reviewer.") from error
+
+
+def _outcome(said: Any) -> str:
+    return f"{said.outcome} ({said.reason})" if said.reason else str(said.outcome)
+
+
+def _in_json(one: ReviewedAlert) -> dict[str, Any]:
+    said = one.stored.review
+    return {
+        "alert_id": one.stored.alert_id, "hphm": one.hphm, "verdict": one.verdict,
+        "confidence": one.confidence, "outcome": said.outcome, "reason": said.reason, "note": said.note,
+        "reviewer": said.reviewer, "created_at": one.stored.created_at.isoformat(" ", "milliseconds"),
+    }  # fmt: skip
+
+
+def _precision_in_json(found: Precision | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"n": found.n, "confirmed": found.confirmed, "share": found.share, "low": found.low,
+            "high": found.high}  # fmt: skip
+
+
+def _in_words(found: Precision | None) -> str:
+    if found is None:
+        return "precision: no alert with the verdict cloned_plate was reviewed yet"
+    return (
+        f"precision {found.share:.1%} (90 % interval {found.low:.1%} to {found.high:.1%}): "
+        f"{found.confirmed:,} of {found.n:,} reviewed cloned plates were confirmed"
+    )

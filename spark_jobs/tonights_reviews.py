@@ -1,0 +1,85 @@
+"""Edge: what the reviews of alerts say tonight of how reasons are to be weighed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from kakou.detection.calibration import Reviewed, calibrate, weight_sum
+from kakou.detection.knowledge_bytes import from_bytes
+from kakou.detection.reviews import precision_of
+from kakou.detection.weighing import USUAL, Calibration
+from kakou.errors import KakouError
+from kakou.settings import Settings
+from sql.reviews import ReviewedAlert, reviewed_alerts
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TonightsReviews:
+    """What reviews say.
+
+    Attributes:
+        calibration: how reasons are to be weighed; None as long as no review weighs.
+        reviews: reviewed alerts; None where nobody could be asked.
+        weighed: those of them with weights, by which ``calibration`` was made; None as above.
+        precision: share of confirmed ones among the reviewed cloned plates; None where there are none.
+    """
+
+    calibration: Calibration | None
+    reviews: int | None = None
+    weighed: int | None = None
+    precision: float | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What is known, under its name in MLflow."""
+        by = self.calibration
+        found = {
+            "reviews": self.reviews,
+            "reviews_weighed": self.weighed,
+            "precision_reviewed": self.precision,
+            "calibration_prior": by.prior if by else None,
+            "calibration_trust": by.trust if by else None,
+        }
+        return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def tonights_reviews(settings: Settings) -> TonightsReviews:
+    """Asks for the reviews and calibrates by them; where they are away, what was learned last holds."""
+    try:
+        return said_by(reviewed_alerts(settings))
+    except KakouError as error:
+        kept = _learned_last(settings)
+        log.warning("no reviews tonight: reasons are weighed as the night before", why=str(error), kept=kept)
+        return TonightsReviews(kept)
+
+
+def said_by(alerts: Sequence[ReviewedAlert]) -> TonightsReviews:
+    """What these reviews say, one for each alert.
+
+    Two vehicles of one owner are no clone and yet two vehicles, as the weights said: such a review does not
+    move them.
+    """
+    weighed = [
+        Reviewed(found, one.confirmed)
+        for one in alerts
+        if one.stored.review.reason != "same_owner"
+        and (found := weight_sum(json.loads(one.body))) is not None
+    ]
+    precision = precision_of([one.confirmed for one in alerts if one.verdict == "cloned_plate"])
+    # A rule that names its own weights is not moved, so what is moved is always the usual one.
+    return TonightsReviews(
+        calibrate(weighed, USUAL), len(alerts), len(weighed), precision.share if precision else None
+    )
+
+
+def _learned_last(settings: Settings) -> Calibration | None:
+    try:
+        return from_bytes(settings.knowledge_file.read_bytes()).reviewed
+    except (OSError, KakouError):
+        return None

@@ -1,0 +1,173 @@
+"""Reviews on their way through the endpoint to their node, and who may write what."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pymysql
+import pytest
+from api_client import NOW, without
+from api_rows import GATES, alert, store_alerts, wipe
+from pass_rows import ask
+
+from kakou.connections import connect
+from kakou.detection.reviews import Review
+from kakou.errors import BadInputError, StorageError
+from kakou.settings import Settings
+from sql.migrate import migrate
+from sql.reviews import reviewed_alerts, reviews_of, store_review
+
+pytestmark = pytest.mark.integration
+
+FIRST = alert(
+    "苏C00001", ("a", GATES[0][0], NOW - timedelta(minutes=3)), ("b", GATES[1][0], NOW), verdict="undecided"
+)
+SECOND = replace(FIRST, alert_id="2" * 32, step=2, verdict="cloned_plate")
+OTHER = alert("苏C00002", ("c", GATES[0][0], NOW - timedelta(minutes=3)), ("d", GATES[1][0], NOW))
+RIGHT = Review("confirmed", None, "", "li")
+WRONG = Review("false", "misread", "8 与 B 相混 🚗", "wang")
+
+
+@pytest.fixture
+def stores(stack: Settings) -> Iterator[Settings]:
+    _wipe(stack)
+    store_alerts(stack, [FIRST, SECOND, OTHER], to_redis=False)
+    yield stack
+    _wipe(stack)
+
+
+def _wipe(settings: Settings) -> None:
+    wipe(settings)
+    with connect(settings, "dn1", "root", autocommit=True) as server, server.cursor() as cursor:
+        cursor.execute("DELETE FROM reviews")
+
+
+def on_the_node(settings: Settings) -> list[tuple[object, ...]]:
+    with connect(settings, "dn1", "root") as server:
+        return ask(server, "SELECT id, alert_id, verdict, reason, note, reviewer FROM reviews ORDER BY id")
+
+
+def test_a_review_lies_on_its_node_as_it_was_said(stores: Settings) -> None:
+    stored = store_review(stores, OTHER.alert_id, WRONG)
+    assert stored is not None
+    assert (stored.alert_id, stored.review) == (OTHER.alert_id, WRONG)
+    row = (stored.id, OTHER.alert_id, "false", "misread", WRONG.note, "wang")
+    assert on_the_node(stores) == [row]
+    assert reviews_of(stores, OTHER.alert_id) == [stored]
+
+
+def test_a_case_means_its_newest_alert(stores: Settings) -> None:
+    stored = store_review(stores, FIRST.case_id, RIGHT)
+    assert stored is not None and stored.alert_id == SECOND.alert_id
+    earlier = store_review(stores, FIRST.alert_id, WRONG)
+    assert reviews_of(stores, FIRST.case_id) == [earlier, stored]
+    assert reviews_of(stores, OTHER.case_id) == []
+
+
+@pytest.mark.parametrize("name", ["0" * 32, "", "苏C00001", "x' OR '1'='1", "1" * 33])
+def test_what_nobody_knows_is_not_reviewed(stores: Settings, name: str) -> None:
+    assert store_review(stores, name, RIGHT) is None
+    assert reviews_of(stores, name) is None
+    assert on_the_node(stores) == []
+
+
+def test_a_review_that_does_not_fit_is_refused(stores: Settings) -> None:
+    with pytest.raises(BadInputError, match="needs a reason"):
+        store_review(stores, OTHER.alert_id, replace(WRONG, reason=None))
+    assert on_the_node(stores) == []
+
+
+def test_nothing_is_overwritten_and_the_newest_review_of_each_alert_counts(stores: Settings) -> None:
+    for said in (RIGHT, WRONG):
+        store_review(stores, OTHER.alert_id, said)
+    store_review(stores, SECOND.alert_id, RIGHT)
+    assert len(on_the_node(stores)) == 3
+    found = reviewed_alerts(stores)
+    assert [(one.hphm, one.verdict, one.confirmed) for one in found] == [
+        ("苏C00001", "cloned_plate", True),
+        ("苏C00002", "cloned_plate", False),
+    ]
+    assert found[1].body == OTHER.to_json()
+
+
+def test_reviewers_at_once_lose_nothing_and_read_their_own(stores: Settings) -> None:
+    found: list[object] = []
+
+    def say(who: str) -> None:
+        for _ in range(5):
+            try:
+                stored = store_review(stores, OTHER.alert_id, replace(RIGHT, reviewer=who))
+                assert stored is not None and stored.review.reviewer == who
+                found.append(stored.id)
+            except BaseException as error:
+                found.append(error)
+
+    threads = [threading.Thread(target=say, args=(f"r{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found, key=str) == sorted((row[0] for row in on_the_node(stores)), key=str)
+    assert len(found) == 20
+
+
+def test_a_row_that_was_written_on_the_node_takes_no_number_away(stores: Settings) -> None:
+    """As a restored backup does: the endpoint must not go on counting where it was."""
+    store_review(stores, OTHER.alert_id, RIGHT)
+    with connect(stores, "dn1", "kakou_writer") as server, server.cursor() as cursor:
+        for _ in range(3):
+            cursor.execute(
+                "INSERT INTO reviews (alert_id, verdict, note, reviewer) VALUES (%s, 'false', '', 'x')",
+                (OTHER.alert_id,),
+            )
+        server.commit()
+    stored = store_review(stores, OTHER.alert_id, RIGHT)
+    rows = on_the_node(stores)
+    assert stored is not None and len(rows) == 5 and rows[-1][0] == stored.id
+
+
+@pytest.mark.parametrize("away", ["endpoint", "dn1"])
+def test_a_store_that_is_away_is_named(stores: Settings, away: str) -> None:
+    settings = without(stores, [away])
+    with pytest.raises(StorageError, match=f"Reviews at {away}"):
+        if away == "endpoint":
+            store_review(settings, OTHER.alert_id, RIGHT)
+        else:
+            reviewed_alerts(settings)
+
+
+def test_the_reviewer_adds_to_what_people_say_and_writes_nothing_else(stores: Settings) -> None:
+    with connect(stores, "endpoint", "kakou_reviewer") as server, server.cursor() as cursor:
+        cursor.execute("INSERT INTO audit (actor, action, subject, reason) VALUES ('a', 'b', 'c', 'd')")
+        cursor.execute("SELECT COUNT(*) FROM users")
+        server.rollback()
+        for statement in (
+            "UPDATE reviews SET verdict = 'confirmed'", "DELETE FROM reviews",
+            "UPDATE users SET role = 'admin'", "DELETE FROM audit",
+            "UPDATE warnings SET verdict = 'misread'", "DELETE FROM warnings",
+            "INSERT INTO warnings (alert_id) VALUES ('x')", "SELECT * FROM traffic_data LIMIT 1",
+            "INSERT INTO traffic_data (id) VALUES ('x')", "SELECT * FROM flow_hourly LIMIT 1",
+            "DROP TABLE reviews", "TRUNCATE TABLE reviews", "CREATE TABLE t (a INT)",
+        ):  # fmt: skip
+            with pytest.raises(pymysql.OperationalError, match="denied"):
+                cursor.execute(statement)
+    with pytest.raises(pymysql.OperationalError, match="denied"):
+        connect(stores, "dn1", "kakou_reviewer")
+
+
+def test_the_column_is_added_to_reviews_that_are_there(stores: Settings) -> None:
+    """As on a stack of the revision before, and as after a kill behind the one statement."""
+    for half_done in (False, True):
+        with connect(stores, "dn1", "root", autocommit=True) as server, server.cursor() as cursor:
+            cursor.execute("UPDATE alembic_version SET version_num = '0002'")
+            if not half_done:
+                cursor.execute("ALTER TABLE reviews DROP COLUMN reason")
+                cursor.execute(
+                    "INSERT INTO reviews (alert_id, verdict, note, reviewer) "
+                    "VALUES ('old', 'confirmed', '', 'li')"
+                )
+        migrate(stores)
+        assert [row[1:4] for row in on_the_node(stores)] == [("old", "confirmed", None)]

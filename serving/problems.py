@@ -76,6 +76,18 @@ class UnknownGateError(ApiError):
     type, title, status = "/problems/unknown-gate", "Unknown gate", 404
 
 
+class UnknownCaseError(ApiError):
+    """No alert and no case has that id. The caller picks one of ``GET /api/warnings/realtime``."""
+
+    type, title, status = "/problems/unknown-case", "Unknown case", 404
+
+
+class NoEvidenceError(ApiError):
+    """The alert is there, but not the passes that it was given on. The caller makes do with the alert."""
+
+    type, title, status = "/problems/no-evidence", "No evidence kept", 404
+
+
 class TooLittleHistoryError(ApiError):
     """The gate has no forecast because its history cannot carry one. The operator adds days and trains."""
 

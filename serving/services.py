@@ -9,6 +9,7 @@ from kakou.settings import Settings
 from serving.cache import TtlCache
 from serving.clock import Clock, naive, zone_clock
 from serving.readiness import Readiness
+from serving.repositories.evidence import Evidence
 from serving.repositories.flow import Flow
 from serving.repositories.flow_status import FlowStatuses
 from serving.repositories.forecasts import Forecasts
@@ -34,6 +35,7 @@ class Services:
     forecasts: Forecasts
     flow_status: FlowStatuses
     warnings: Warnings
+    evidence: Evidence
     endpoint: Endpoint
 
     def now(self) -> datetime:
@@ -51,6 +53,7 @@ def open_services(settings: Settings, clock: Clock | None = None) -> Services:
     client = open_redis(settings)
     cache = TtlCache()
     flow = Flow(endpoint)
+    gates = Gates(endpoint, flow, cache)
     return Services(
         settings=settings,
         clock=clock or zone_clock(settings.timezone),
@@ -59,9 +62,10 @@ def open_services(settings: Settings, clock: Clock | None = None) -> Services:
         readiness=Readiness(settings, client),
         passes=Passes(endpoint),
         flow=flow,
-        gates=Gates(endpoint, flow, cache),
+        gates=gates,
         forecasts=Forecasts(endpoint),
         flow_status=FlowStatuses(client),
         warnings=Warnings(endpoint, client),
+        evidence=Evidence(endpoint, gates),
         endpoint=endpoint,
     )

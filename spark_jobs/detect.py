@@ -46,7 +46,7 @@ def passes(records: DataFrame, buckets: int) -> DataFrame:
 
 
 def detected(records: DataFrame, settings: Settings) -> DataFrame:
-    """The query itself: rows ``kind`` (``alert`` or ``counts``) and ``body`` (JSON)."""
+    """The query itself: rows ``kind`` (``alert`` or ``counts``), ``body`` and ``tracks`` (JSON)."""
     looked = (
         passes(records, settings.detection_buckets)
         .groupBy("bucket")
@@ -89,9 +89,10 @@ class Alerts:
         found = rows.collect()
         if not found:
             return
-        bodies = [row.body for row in found if row.kind == "alert"]
+        alerts = [row for row in found if row.kind == "alert"]
+        bodies, tracks = [row.body for row in alerts], [row.tracks for row in alerts]
         counts = sum((Counts(**json.loads(row.body)) for row in found if row.kind == "counts"), Counts())
-        held = patiently(self._settings, "Writing warnings", lambda: self._table.write(bodies))
+        held = patiently(self._settings, "Writing warnings", lambda: self._table.write(bodies, tracks))
         self._relay.push(held)
         totals = asdict(counts) | {"alerts": len(held)}
         at = {"at": now_stamp(utc_now(), self._settings.timezone)}

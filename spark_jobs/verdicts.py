@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 from uuid import uuid4
@@ -20,17 +20,18 @@ import pyarrow as pa
 from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
 from pyspark.sql.streaming.stateful_processor import TimerValues
 
-from kakou.detection.casebook import CASEBOOK_FORMAT, Casebook, Memory, Record
+from kakou.detection.casebook import CASEBOOK_FORMAT, Casebook, Memory, Record, Told
 from kakou.detection.clocks import Clocks
 from kakou.detection.contradictions import CONTRADICTION_SCHEMA, Counts
 from kakou.detection.horizon import Past
 from kakou.detection.state import NO_TIME, STATE_SCHEMA, demand_format
 from kakou.detection.times import now_stamp, utc_now
+from kakou.detection.tracks import has_kept_tracks
 from kakou.settings import Settings
 from spark_jobs.current_rules import Known, current_rules
 from spark_jobs.piece_store import PIECES_SCHEMA, PieceStore
 
-OUTPUT: Final = "kind string, body string"
+OUTPUT: Final = "kind string, body string, tracks string"
 _LARGE: Final = 200_000
 # A worker that was away for more batches reads everything again.
 _REMEMBERED: Final = 64
@@ -62,15 +63,13 @@ class Verdicts(StatefulProcessor):  # type: ignore[misc]  # pyspark is not typed
         given = pd.concat(list(rows), ignore_index=True)
         counts = sum((Counts(**json.loads(one)) for one in given["counts"]), Counts())
         book, turns = self._book()
-        alerts = book.take(
+        told = book.take(
             _together(given["fresh"], STATE_SCHEMA),
             pl.DataFrame(pl.from_arrow(_together(given["found"], _FOUND))),
             int(given["newest"].max()),
         )
         self._write(turns)
-        bodies = [one.to_json() for one in alerts]
-        kinds = ["counts"] + ["alert"] * len(bodies)
-        yield pd.DataFrame({"kind": kinds, "body": [json.dumps(asdict(counts)), *bodies]})
+        yield _rows(counts, told)
 
     def close(self) -> None:
         """Called by Spark after each batch."""
@@ -188,6 +187,14 @@ class _Kept:
     blocks: _Tracked[int, Clocks]
     book: Casebook | None
     known: Known | None
+
+
+def _rows(counts: Counts, told: Sequence[Told]) -> pd.DataFrame:
+    """The columns of ``OUTPUT``: first what was counted, then the alerts, in their order."""
+    rows = [("counts", json.dumps(asdict(counts)), None)]
+    for alert, tracks in told:
+        rows.append(("alert", alert.to_json(), tracks.to_json() if has_kept_tracks(alert) else None))
+    return pd.DataFrame(rows, columns=["kind", "body", "tracks"])
 
 
 _kept: _Kept | None = None

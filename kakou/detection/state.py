@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from kakou.errors import StateFormatError
 
-STATE_FORMAT: Final = 4
+STATE_FORMAT: Final = 5
 # Below this no time was seen; far from any date, and far from the edge of 64 bits.
 NO_TIME: Final = -(10**15)
 

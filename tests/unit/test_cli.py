@@ -34,7 +34,7 @@ def test_help_lists_every_command() -> None:
 @pytest.mark.parametrize(
     "command",
     ["up", "down", "status", "logs", "doctor", "raw generate", "etl run", "gates list", "gates proposals",
-     "gates accept", "simulate", "ship", "detect replay",
+     "gates accept", "simulate", "ship", "detect replay", "detect evidence",
      "flow train", "flow backtest", "flow forecast", "ledger check",
      "rejected list", "rejected replay", "rejected discard",
      "shard locate", "shard plan", "shard move", "shard abandon"],

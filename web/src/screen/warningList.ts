@@ -6,6 +6,7 @@ import { count, percent } from "../words/numbers.ts";
 import { clockOf, moment, spanZh } from "../words/time.ts";
 import { shortName, type GateNames } from "../words/gates.ts";
 import { el } from "./dom.ts";
+import { evidenceButton } from "./evidence.ts";
 
 const SEVERITY = { low: "低 low", medium: "中 medium", high: "高 high", critical: "紧急 critical" } as const;
 
@@ -67,6 +68,7 @@ export class WarningList {
         fact("间隔 gap", spanZh(alert.gap_seconds)),
         fact("最短行程 minimum", spanZh(alert.min_travel_seconds)),
         fact("推算 implied", alert.implied_kmh === null ? "—" : `${count(alert.implied_kmh)} km/h`),
+        evidenceButton(alert.alert_id),
       ),
     );
   }

@@ -22,6 +22,7 @@ from spark_jobs.sinks.alert_relay import AlertRelay
 from spark_jobs.sinks.alerts import AlertTable
 from spark_jobs.sinks.counters import Counter
 from spark_jobs.sinks.patience import patiently
+from spark_jobs.unused_places import UnusedPlaces
 
 _LOG = structlog.get_logger("kakou.stream")
 QUERY: Final = "detection"
@@ -78,6 +79,7 @@ class Alerts:
         self._table = AlertTable(settings)
         self._relay = AlertRelay(settings, self._table)
         self._counter = Counter(settings, redis_keys.DETECTION_COUNTS)
+        self._places = UnusedPlaces(settings)
 
     def __call__(self, rows: DataFrame, number: int) -> None:
         """Writes what one micro-batch found: the table, then the list, then the counts.
@@ -101,8 +103,12 @@ class Alerts:
         _LOG.info("batch", query=QUERY, batch=number, seconds=seconds, **totals)
 
     def tend(self) -> None:
-        """Called a few times a second: fills a list that Redis lost, or that could not be told."""
+        """Called a few times a second: fills a list that Redis lost, or that could not be told.
+
+        It also says which gates are not where the registry puts them.
+        """
         self._relay.tend()
+        self._places.tend()
 
     def close(self) -> None:
         """Lets go of connections."""

@@ -25,6 +25,7 @@ _VERDICTS: Final = {
 }  # fmt: skip
 _OWN, _OTHER = "#1b5e9e", "#c62828"
 _WIDTH, _HEIGHT, _EDGE, _LABELS = 760, 320, 24, 150
+_APART: Final = 4.0
 _LABEL_W, _LABEL_H = 44.0, 12.0
 _STYLE: Final = """
 body{font:15px/1.5 "Noto Sans CJK SC","Microsoft YaHei",system-ui,sans-serif;color:#1a1a1a;max-width:800px;
@@ -175,7 +176,7 @@ def _schematic(tracks: Tracks, places: Mapping[str, Place]) -> str:
         return "<p class='note'>卡口坐标未知 · The gates have no place on a map.</p>"
     at = _fitted(places)
     parts = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#bbb"/>' for x, y in at.values()]
-    parts += _drawn(tracks, lambda one: at.get(one.kkmc))
+    parts += _drawn(tracks, lambda one: at.get(one.kkmc), apart=_APART)
     labelled: list[Place] = []
     for gate in sorted({one.kkmc for one in (*tracks.own, *tracks.other)} & at.keys()):
         x, y = at[gate]
@@ -248,9 +249,16 @@ def _heights(seen: Sequence[Seen], places: Mapping[str, Place]) -> dict[str, flo
     return {gate: _EDGE + at * step for at, gate in enumerate(order)}
 
 
-def _drawn(tracks: Tracks, place: Callable[[Seen], Place | None]) -> list[str]:
-    """Both tracks. Circles for the one vehicle, squares for the other: colour alone would not do."""
-    own, other = ([at for one in seen if (at := place(one))] for seen in (tracks.own, tracks.other))
+def _drawn(tracks: Tracks, place: Callable[[Seen], Place | None], apart: float = 0.0) -> list[str]:
+    """Both tracks. Circles for the one vehicle, squares for the other: colour alone would not do.
+
+    Args:
+        apart: by how much each is moved, so that neither hides the other where both go the same way.
+    """
+    own, other = (
+        [(at[0], at[1] + shift) for one in seen if (at := place(one))]
+        for seen, shift in ((tracks.own, -apart), (tracks.other, apart))
+    )
     circles = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{_OWN}"/>' for x, y in own]
     squares = [
         f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{_OTHER}"/>' for x, y in other

@@ -191,7 +191,7 @@ class _Kept:
 
 def _rows(counts: Counts, told: Sequence[Told]) -> pd.DataFrame:
     """The columns of ``OUTPUT``: first what was counted, then the alerts, in their order."""
-    rows = [("counts", json.dumps(asdict(counts)), None)]
+    rows: list[tuple[str, str, str | None]] = [("counts", json.dumps(asdict(counts)), None)]
     for alert, tracks in told:
         rows.append(("alert", alert.to_json(), tracks.to_json() if has_kept_tracks(alert) else None))
     return pd.DataFrame(rows, columns=["kind", "body", "tracks"])

@@ -185,7 +185,7 @@ def _schematic(tracks: Tracks, places: Mapping[str, Place]) -> str:
         labelled.append((x, y))
         anchor = "end" if x > _WIDTH / 2 else "start"
         shift = -8 if anchor == "end" else 8
-        parts.append(_text(x + shift, y - 6, gate, anchor))
+        parts.append(_text(x + shift, y - _APART - 6, gate, anchor))
     return _svg("卡口示意图 Schematic of the gates", parts)
 
 

@@ -1,15 +1,15 @@
 // The button that opens the page of evidence of an alert in a tab of its own.
 import { api, ApiProblem } from "../api/client.ts";
 import { whyNoEvidence } from "../words/cases.ts";
-import { el } from "./dom.ts";
+import { bilingual, el } from "./dom.ts";
 
-const WORDS = "取证单 Evidence";
+const words = () => bilingual("取证单", "evidence");
 /** How long the page can be loaded again in its tab, and how long a refusal is shown; milliseconds. */
 const KEPT = 600_000;
 const SHOWN = 5_000;
 
 export function evidenceButton(alertId: string): HTMLElement {
-  const button = el("button", { type: "button", class: "warning-evidence" }, WORDS);
+  const button = el("button", { type: "button", class: "warning-evidence" }, words());
   button.addEventListener("click", () => void open(button, alertId));
   return button;
 }
@@ -27,7 +27,7 @@ async function open(button: HTMLButtonElement, alertId: string): Promise<void> {
   } catch (error) {
     tab?.close();
     button.textContent = whyNoEvidence(error instanceof ApiProblem ? error.problem.type : null);
-    setTimeout(() => button.replaceChildren(WORDS), SHOWN);
+    setTimeout(() => button.replaceChildren(words()), SHOWN);
   } finally {
     button.disabled = false;
   }

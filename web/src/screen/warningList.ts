@@ -61,6 +61,7 @@ export class WarningList {
         this.place(alert.first),
         el("span", { class: "warning-arrow", "aria-hidden": "true" }, "→"),
         this.place(alert.second),
+        evidenceButton(alert.alert_id),
       ),
       el(
         "div",
@@ -68,7 +69,6 @@ export class WarningList {
         fact("间隔 gap", spanZh(alert.gap_seconds)),
         fact("最短行程 minimum", spanZh(alert.min_travel_seconds)),
         fact("推算 implied", alert.implied_kmh === null ? "—" : `${count(alert.implied_kmh)} km/h`),
-        evidenceButton(alert.alert_id),
       ),
     );
   }

@@ -91,6 +91,17 @@ class Alert:
         """One line of JSON, Chinese kept as it is."""
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
 
+    @classmethod
+    def from_json(cls, text: str) -> Alert:
+        """Reads what ``to_json`` wrote."""
+        raw = json.loads(text)
+        evidence = tuple(
+            Evidence(one["kind"], one["weight"], one["text"]["zh"], one["text"]["en"])
+            for one in raw["evidence"]
+        )
+        sides = {side: AlertPass(**raw[side]) for side in ("first", "second")}
+        return cls(**raw | sides | {"evidence": evidence})
+
 
 def alert_id(hphm: str, first_gcxh: str, second_gcxh: str, rule_version: str) -> str:
     """Deterministic id, so that a replay makes the same alert: 32 hex digits of a SHA-256.

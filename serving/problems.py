@@ -82,6 +82,12 @@ class UnknownWarningError(ApiError):
     type, title, status = "/problems/unknown-warning", "Unknown warning", 404
 
 
+class NoEvidenceError(ApiError):
+    """The alert is there, but not the passes that it was given on. The caller makes do with the alert."""
+
+    type, title, status = "/problems/no-evidence", "No evidence kept", 404
+
+
 class TooLittleHistoryError(ApiError):
     """The gate has no forecast because its history cannot carry one. The operator adds days and trains."""
 

@@ -9,6 +9,7 @@ from kakou.settings import Settings
 from serving.cache import TtlCache
 from serving.clock import Clock, naive, zone_clock
 from serving.readiness import Readiness
+from serving.repositories.evidence import Evidence
 from serving.repositories.flow import Flow
 from serving.repositories.flow_status import FlowStatuses
 from serving.repositories.forecasts import Forecasts
@@ -36,6 +37,7 @@ class Services:
     flow_status: FlowStatuses
     warnings: Warnings
     reviews: Reviews
+    evidence: Evidence
     endpoint: Endpoint
 
     def now(self) -> datetime:
@@ -53,6 +55,7 @@ def open_services(settings: Settings, clock: Clock | None = None) -> Services:
     client = open_redis(settings)
     cache = TtlCache()
     flow = Flow(endpoint)
+    gates = Gates(endpoint, flow, cache)
     return Services(
         settings=settings,
         clock=clock or zone_clock(settings.timezone),
@@ -61,10 +64,11 @@ def open_services(settings: Settings, clock: Clock | None = None) -> Services:
         readiness=Readiness(settings, client),
         passes=Passes(endpoint),
         flow=flow,
-        gates=Gates(endpoint, flow, cache),
+        gates=gates,
         forecasts=Forecasts(endpoint),
         flow_status=FlowStatuses(client),
         warnings=Warnings(endpoint, client),
         reviews=Reviews(settings),
+        evidence=Evidence(endpoint, gates),
         endpoint=endpoint,
     )

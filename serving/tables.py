@@ -24,6 +24,7 @@ WARNINGS: Final = table(
     "warnings",
     *(column(name) for name in ("alert_id", "case_id", "verdict", "status", "detected_at", "body")),
 )
+WARNING_TRACKS: Final = table("warning_tracks", column("alert_id"), column("body"))
 FLOW_FORECAST: Final = table(
     "flow_forecast",
     *(

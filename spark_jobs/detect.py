@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from kakou import redis_keys
 from kakou.detection.times import now_stamp, utc_now
+from kakou.detection.tracks import has_kept_tracks
 from kakou.settings import Settings
 from spark_jobs import bucket
 from spark_jobs.parse import local_seconds_of, seconds_of, with_fields
@@ -21,6 +22,7 @@ from spark_jobs.sinks.alert_relay import AlertRelay
 from spark_jobs.sinks.alerts import AlertTable
 from spark_jobs.sinks.counters import Counter
 from spark_jobs.sinks.patience import patiently
+from spark_jobs.unused_places import UnusedPlaces
 from spark_jobs.verdicts import Verdicts
 
 _LOG = structlog.get_logger("kakou.stream")
@@ -72,6 +74,7 @@ class Alerts:
         self._table = AlertTable(settings)
         self._relay = AlertRelay(settings, self._table)
         self._counter = Counter(settings, redis_keys.DETECTION_COUNTS)
+        self._places = UnusedPlaces(settings)
 
     def __call__(self, rows: DataFrame, number: int) -> None:
         """Judges what one micro-batch found, and writes it: the table, then the list, then the counts.
@@ -84,9 +87,10 @@ class Alerts:
         looked = rows.collect()
         if not looked:
             return
-        alerts, counts = self._verdicts.take(number, looked)
-        bodies = [one.to_json() for one in alerts]
-        held = patiently(self._settings, "Writing warnings", lambda: self._table.write(bodies))
+        told, counts = self._verdicts.take(number, looked)
+        bodies = [alert.to_json() for alert, _ in told]
+        tracks = [tracks.to_json() if has_kept_tracks(alert) else None for alert, tracks in told]
+        held = patiently(self._settings, "Writing warnings", lambda: self._table.write(bodies, tracks))
         self._relay.push(held)
         totals = asdict(counts) | {"alerts": len(held)}
         at = {"at": now_stamp(utc_now(), self._settings.timezone)}
@@ -95,8 +99,12 @@ class Alerts:
         _LOG.info("batch", query=QUERY, batch=number, seconds=seconds, **totals)
 
     def tend(self) -> None:
-        """Called a few times a second: fills a list that Redis lost, or that could not be told."""
+        """Called a few times a second: fills a list that Redis lost, or that could not be told.
+
+        It also says which gates are not where the registry puts them.
+        """
         self._relay.tend()
+        self._places.tend()
 
     def close(self) -> None:
         """Lets go of connections."""

@@ -58,7 +58,8 @@ def status(
 
     Example: kakou stream status
     """
-    rows = query_states(load_settings())
+    settings = load_settings()
+    rows = query_states(settings)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False))
         return
@@ -74,6 +75,23 @@ def status(
                 f"{row.query} has said nothing for {row.silent_seconds:,.0f} s: it is starting, or does not "
                 "run. See `kakou status` and `kakou logs stream`."
             )
+    _say_places(settings)
+
+
+def _say_places(settings: Settings) -> None:
+    from kakou.detection.files import places_not_used
+    from kakou.errors import KakouError
+
+    try:
+        unused = places_not_used(settings)
+    except KakouError as error:
+        typer.echo(str(error))
+        return
+    if unused:
+        typer.echo(
+            f"detection does not use the place of {', '.join(unused)} on the map, as passes contradict it. "
+            "Mend LON and LAT in your gate file, see the runbook."
+        )
 
 
 def _shown(row: QueryStatus) -> dict[str, str]:

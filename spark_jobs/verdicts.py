@@ -10,8 +10,7 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
-from kakou.alert import Alert
-from kakou.detection.casebook import Casebook, Memory
+from kakou.detection.casebook import Casebook, Memory, Told
 from kakou.detection.contradictions import CONTRADICTION_SCHEMA, Counts
 from kakou.detection.horizon import Past
 from kakou.detection.state import STATE_SCHEMA
@@ -43,7 +42,7 @@ class Verdicts:
         self._book: Casebook | None = None
         self._known: Known | None = None
 
-    def take(self, batch: int, looked: Sequence[Any]) -> tuple[list[Alert], Counts]:
+    def take(self, batch: int, looked: Sequence[Any]) -> tuple[list[Told], Counts]:
         """Judges what all buckets gave in one batch, and keeps what is remembered after it.
 
         Args:
@@ -51,7 +50,7 @@ class Verdicts:
             looked: rows of ``bucket.OUTPUT``.
 
         Returns:
-            alerts of the plates whose verdict is new or has changed; the counts of the buckets.
+            what is told of plates whose verdict is new or has changed; the counts of the buckets.
 
         Raises:
             DiskFullError: no room is left.
@@ -61,14 +60,14 @@ class Verdicts:
         memory, book = self._opened(batch)
         # Should anything fail from here, what is in memory is half changed and is read again.
         self._memory = None
-        alerts = book.take(
+        told = book.take(
             _together((one.fresh for one in looked), STATE_SCHEMA),
             pl.DataFrame(pl.from_arrow(_together((one.found for one in looked), _FOUND))),
             max(one.newest for one in looked),
         )
         self._store.save(batch, memory)
         self._memory = memory
-        return alerts, counts
+        return told, counts
 
     def _opened(self, batch: int) -> tuple[Memory, Casebook]:
         known = current_rules(self._settings)

@@ -6,7 +6,7 @@
 | ``duplicate_records`` | while Kafka has the record, whose fate it is |
 | ``rejected_records`` | while Kafka has the record, then 30 days if it is settled, else as long as roll-ups |
 | ``batch_ledger`` | 14 days longer than Kafka and the nodes keep what it counts; the newest batches of a query always, for Spark may repeat them |
-| ``warnings`` | ``keep_warnings_days``; those of a case that a person reviewed stay |
+| ``warnings``, ``warning_tracks`` | ``keep_warnings_days``; those of a case that a person reviewed stay |
 
 ``flow_forecast`` is replaced whole by each training; ``reviews``, ``users`` and ``audit`` are for people to
 settle. Every deletion is of some thousand rows by their key, at READ COMMITTED, in a transaction of its own.
@@ -92,7 +92,7 @@ def delete_old_fates(settings: Settings) -> dict[str, int]:
 
 
 def delete_old_warnings(settings: Settings) -> int:
-    """Deletes warnings of cases that nobody reviewed; returns how many.
+    """Deletes warnings of cases that nobody reviewed, and their tracks; returns how many.
 
     Raises:
         StorageError: their node is away or its schema differs.
@@ -102,7 +102,8 @@ def delete_old_warnings(settings: Settings) -> int:
         home = load_topology(settings.topology_dir).single["warnings"]
         server = open_node(settings, home, "kakou_writer")
         with server, server.cursor() as cursor:
-            return _delete(cursor, "warnings", {}, "alert_id", _OLD_WARNING, (settings.keep_warnings_days,))
+            days = (settings.keep_warnings_days,)
+            return _delete(cursor, "warnings", {}, "alert_id", _OLD_WARNING, days, first="warning_tracks")
 
 
 def _flow_is_kept_from(settings: Settings) -> date:
@@ -153,13 +154,20 @@ def _delete_batches(cursor: Any, days: int) -> int:
 
 
 def _delete(
-    cursor: Any, table: str, key: Mapping[str, Any], last: str, old: str, values: tuple[Any, ...]
+    cursor: Any,
+    table: str,
+    key: Mapping[str, Any],
+    last: str,
+    old: str,
+    values: tuple[Any, ...],
+    first: str | None = None,
 ) -> int:
     """Deletes the rows that ``old`` describes, ``CHUNK_ROWS`` at a time.
 
     Args:
         key: all columns of the primary key but the last, with their values.
         last: the last one.
+        first: a table whose rows of the same key go before, so that a kill between leaves none behind.
     """
     within = "".join(f"{column} = %s AND " for column in key)
     gone = 0
@@ -171,10 +179,12 @@ def _delete(
         chunk = [row[0] for row in cursor.fetchall()]
         if not chunk:
             return gone
-        gone += cursor.execute(
-            f"DELETE t FROM {table} t FORCE INDEX (PRIMARY) WHERE {within}{last} IN %s",
-            (*key.values(), chunk),
-        )
+        for one in filter(None, (first, table)):
+            deleted = cursor.execute(
+                f"DELETE t FROM {one} t FORCE INDEX (PRIMARY) WHERE {within}{last} IN %s",
+                (*key.values(), chunk),
+            )
+        gone += deleted
 
 
 def _first_offsets(settings: Settings) -> dict[int, int]:

@@ -1,5 +1,5 @@
 """Law 7: the cases are those that a look at all stored passes at once finds; each alert is once in the table,
-and once in Redis if screens are told of it."""
+with its tracks, and once in Redis if screens are told of it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 import polars as pl
 
 from kakou import redis_keys
+from kakou.alert import Alert
 from kakou.connections import connect, node_names, redis_client
 from kakou.detection.contradictions import find_contradictions
 from kakou.detection.files import load_rules
 from kakou.detection.state import BATCH_SCHEMA, State
+from kakou.detection.tracks import Tracks, has_kept_tracks
 from kakou.settings import Settings
 
 _FIELDS = ("gcxh", "kkmc", "hpzl", "hphm", "clppxh", "t")
@@ -48,6 +50,8 @@ def demand_alerts(settings: Settings, expected: set[tuple[str, str]]) -> None:
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT alert_id, body FROM warnings")
         table = {alert_id: json.loads(body) for alert_id, body in cursor.fetchall()}
+        cursor.execute("SELECT alert_id, body FROM warning_tracks")
+        tracks = {alert_id: Tracks.from_json(body) for alert_id, body in cursor.fetchall()}
     cases: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for alert in table.values():
         cases[alert["case_id"]].append(alert)
@@ -60,6 +64,10 @@ def demand_alerts(settings: Settings, expected: set[tuple[str, str]]) -> None:
         name for name, one in table.items()
         if one["verdict"] == "cloned_plate" or one["status"] == "withdrawn"
     }  # fmt: skip
+    for alert_id, one in table.items():
+        if has_kept_tracks(Alert.from_json(json.dumps(one))):
+            shown = {seen.gcxh for seen in (*tracks[alert_id].own, *tracks[alert_id].other)}
+            assert {one["first"]["gcxh"], one["second"]["gcxh"]} <= shown, one
     listed = [json.loads(body) for body in redis_client(settings).lrange(redis_keys.WARNINGS, 0, -1)]
     assert Counter(alert["alert_id"] for alert in listed) == Counter(told)
     assert all(table[alert["alert_id"]] == alert for alert in listed)

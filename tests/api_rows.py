@@ -13,6 +13,8 @@ from pathlib import Path
 from kakou import redis_keys
 from kakou.alert import Alert, AlertPass, Evidence, alert_id, case_id
 from kakou.connections import connect, redis_client
+from kakou.detection.times import seconds_of
+from kakou.detection.tracks import Seen, Tracks, Way
 from kakou.fields import COLUMNS_12, DIMENSION_COLUMNS, PEAK_HOURS, TIME_FORMAT, VEHICLE_TYPE_NAMES
 from kakou.passage import Passage
 from kakou.plates import province_of
@@ -153,6 +155,22 @@ def store_alerts(settings: Settings, alerts: Iterable[Alert], *, to_redis: bool 
             redis_client(settings).lpush(redis_keys.WARNINGS, one.to_json())
 
 
+def store_tracks(settings: Settings, of: Alert, tracks: Tracks) -> None:
+    """The passes of an alert, as they are kept for its page."""
+    with connect(settings, "dn1", "kakou_writer") as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO warning_tracks VALUES (%s, %s)", (of.alert_id, tracks.to_json()))
+        connection.commit()
+
+
+def tracks(of: Alert) -> Tracks:
+    """Its two passes, the second one another vehicle's."""
+    own, other = (
+        Seen(one.gcxh, one.kkmc, one.kkmc_name, seconds_of(one.gcsj), seconds_of(one.gcsj), one.clppxh, "02")
+        for one in (of.first, of.second)
+    )
+    return Tracks((own,), (other,), Way(of.min_travel_seconds or 0, "history", 1234))
+
+
 def store_counts(settings: Settings, **counts: int) -> None:
     """What detection counted."""
     redis_client(settings).hset(redis_keys.DETECTION_COUNTS, mapping=counts)
@@ -171,7 +189,7 @@ def wipe(settings: Settings) -> None:
         tables += [
             name
             for name, at in topology.single.items()
-            if at == node.name and name in ("warnings", "flow_forecast")
+            if at == node.name and name in ("warnings", "warning_tracks", "flow_forecast")
         ]
         with connect(settings, node.name, "kakou_writer") as connection, connection.cursor() as cursor:
             for table in tables:

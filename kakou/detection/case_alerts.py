@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from kakou.alert import Alert, AlertPass, Evidence, Verdict, alert_id, case_id
@@ -12,12 +13,18 @@ from kakou.detection.horizon import Row
 from kakou.detection.reads import severity_of, value_of
 from kakou.detection.rules import BASIS_HISTORY, Rules
 from kakou.detection.times import text_of
+from kakou.detection.weighing import Weighing
 from kakou.fields import MISSING, VEHICLE_TYPE_NAMES
 
 _VERDICTS: Final[dict[str, Verdict]] = {
     "clone": "cloned_plate", "misread": "misread", "clock": "clock_fault", "open": "undecided",
 }  # fmt: skip
+CLONED: Final = "cloned_plate"
 _FEWEST_FOR_SURE: Final = 2
+_POSSIBLE: Final = Evidence(
+    "possible_when_right", 0.0, "时钟校正后，这些通行一辆车可以做到。",
+    "With the clocks set right, one vehicle can have made these passes.",
+)  # fmt: skip
 
 
 def alert_of(case: Case, rules: Rules, stamp: Callable[[int], str]) -> Alert:
@@ -47,7 +54,7 @@ def alert_of(case: Case, rules: Rules, stamp: Callable[[int], str]) -> Alert:
         alert_id=alert_id(case.plate, first.gcxh, second.gcxh, rule),
         verdict=verdict,
         confidence=confidence,
-        severity=severity_of(confidence) if verdict == "cloned_plate" else "low",
+        severity=severity_of(confidence) if verdict == CLONED else "low",
         hphm=case.plate,
         hpzl=value_of(rows[0].hpzl) or value_of(rows[1].hpzl) or MISSING,
         first=first,
@@ -60,6 +67,19 @@ def alert_of(case: Case, rules: Rules, stamp: Callable[[int], str]) -> Alert:
         case_id=case_id(case.plate, rule),
         rule_version=rule,
         detected_at=stamp(last),
+    )
+
+
+def possible_after_all(last: Alert, weighing: Weighing, now: str) -> Alert:
+    """What is said of a clone when, with the clocks as they are known by now, nothing contradicts any more.
+
+    Args:
+        last: what was said before.
+        now: the contract's time stamp.
+    """
+    sure = round(1 - weighing.prior, 4)
+    return replace(
+        last, verdict="clock_fault", severity="low", confidence=sure, evidence=(_POSSIBLE,), detected_at=now
     )
 
 

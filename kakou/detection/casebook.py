@@ -22,13 +22,14 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
-from kakou.alert import Alert, Evidence, alert_id
-from kakou.detection.case_alerts import alert_of
+from kakou.alert import Alert, alert_id
+from kakou.detection.case_alerts import CLONED, alert_of, possible_after_all
+from kakou.detection.case_tracks import one_track, thinned, tracks_of
 from kakou.detection.cases import CASE_S, Case, Episode, chained, judge_case, judge_episode
 from kakou.detection.clocks import BLOCK_S, MARGIN_S, STEP_S, Clocks, clocks_of_block, joined, with_codes
 from kakou.detection.doubts import Crowd, Pair, pairs_of
@@ -46,6 +47,7 @@ from kakou.detection.knowledge import Knowledge, in_sample
 from kakou.detection.misreads import neighbours
 from kakou.detection.rules import Rules
 from kakou.detection.state import NO_TIME, State, plate_keys
+from kakou.detection.tracks import Tracks
 
 # Of what is pickled: ``Record``, and all that it holds; ``Clocks``.
 CASEBOOK_FORMAT: Final = 1
@@ -101,6 +103,13 @@ class Memory:
     gates: tuple[str, ...] = ()
 
 
+class Told(NamedTuple):
+    """An alert, and the passes that it was given on."""
+
+    alert: Alert
+    tracks: Tracks
+
+
 class Casebook:
     """Judges plates as their passes come.
 
@@ -138,7 +147,7 @@ class Casebook:
             memory.gates = rules.gates
         self._look_at_clocks()
 
-    def take(self, fresh: pa.Table, found: pl.DataFrame, newest: int) -> list[Alert]:
+    def take(self, fresh: pa.Table, found: pl.DataFrame, newest: int) -> list[Told]:
         """Takes what the first stage found in one batch.
 
         Args:
@@ -165,11 +174,11 @@ class Casebook:
             touched.add(due[1])
         if not self._rules.gates:
             return []  # nobody knows a way; what is due is asked for again when it is seen
-        alerts = self._judge(touched)
+        told = self._judge(touched)
         self._forget()
-        return alerts
+        return told
 
-    def finish(self) -> list[Alert]:
+    def finish(self) -> list[Told]:
         """Judges every open plate by what is known; for a file that has ended."""
         self._look_at_clocks()
         return self._judge({plate for plate, record in self._memory.records.items() if record.pairs})
@@ -231,11 +240,11 @@ class Casebook:
     def _block_final_at(self, block: int) -> int:
         return (block + 1) * BLOCK_S + MARGIN_S + self._late
 
-    def _judge(self, plates: set[str]) -> list[Alert]:
+    def _judge(self, plates: set[str]) -> list[Told]:
         records = self._memory.records
         mine = {plate: records[plate] for plate in sorted(plates) if plate in records}
         around = self._around(mine)
-        alerts = []
+        told = []
         for plate, record in mine.items():
             gathered = self._gather(record, around)
             final = [one for one in gathered.episodes if self._final_at(one[1]) <= self._memory.newest]
@@ -248,7 +257,7 @@ class Casebook:
             alert = self._alert_of(chain, gathered.last)
             if alert is not None:
                 alert = _next_step(alert, gathered)
-                alerts.append(alert)
+                told.append(Told(alert, self._tracks_of(chain, gathered)))
                 after = replace(after, step=alert.step, last=alert)
             held = [one for one in after.over if self._forgotten_at(one.last) > self._memory.newest]
             if not after.pairs and not held:
@@ -256,7 +265,7 @@ class Casebook:
             elif after != record:
                 records[plate] = after
                 self._expect(after)
-        return alerts
+        return told
 
     def _around(self, records: dict[str, Record]) -> RowsOf:
         """Passes of some plates and their neighbours."""
@@ -295,13 +304,14 @@ class Casebook:
             told = last and (last.verdict, last.severity)
             return None if (alert.verdict, alert.severity) == told else alert
         if last is not None and last.verdict == CLONED:
-            # With the clocks as they are known by now nothing contradicts any more.
-            sure = round(1 - self._rules.weighing.prior, 4)
-            return replace(
-                last, verdict="clock_fault", severity="low", confidence=sure, evidence=(_POSSIBLE,),
-                detected_at=self._stamp(self._memory.newest),
-            )  # fmt: skip
+            return possible_after_all(last, self._rules.weighing, self._stamp(self._memory.newest))
         return None
+
+    def _tracks_of(self, chain: list[Episode], record: Record) -> Tracks:
+        if chain:
+            return tracks_of(judge_case(chain, self._rules.weighing), self._rules, self._knowledge)
+        passes = Passes(record.rows, self._context)
+        return one_track(passes.looks(record.plate) if record.plate in passes.rows else [], self._rules)
 
     def _closed(
         self,
@@ -312,8 +322,8 @@ class Casebook:
         """The record with its final episodes put to the others that are over."""
         if not final:
             return record
-        # Their passes are of use no longer, but for those that are told of.
-        ended = tuple(replace(one, looks=()) for at in final if (one := judged[at]) is not None)
+        # Their passes are of use for the page of evidence alone.
+        ended = tuple(thinned(one) for at in final if (one := judged[at]) is not None)
         pairs = frozenset(
             pair for pair in record.pairs if not any(low <= pair.t_b <= high for low, high in final)
         )
@@ -364,13 +374,6 @@ class Casebook:
         every = joined({**memory.blocks, **clocks}, knowledge.constant)
         self._context = Context(self._rules, knowledge, every, self._past)
         self._crowd = Crowd((pair for pairs in self._pairs.values() for pair in pairs), self._context)
-
-
-CLONED: Final = "cloned_plate"
-_POSSIBLE: Final = Evidence(
-    "possible_when_right", 0.0, "时钟校正后，这些通行一辆车可以做到。",
-    "With the clocks set right, one vehicle can have made these passes.",
-)  # fmt: skip
 
 
 def _next_step(alert: Alert, before: Record) -> Alert:

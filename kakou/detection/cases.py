@@ -50,6 +50,7 @@ class Episode:
         least: seconds that the trip between the two takes at least.
         gap: seconds between the two, clocks set right.
         weights: log-odds by reason.
+        left_out: passes that are no longer among ``looks``.
     """
 
     plate: str
@@ -60,6 +61,12 @@ class Episode:
     least: float
     gap: float
     weights: dict[str, float]
+    left_out: int = 0
+
+    @property
+    def told(self) -> tuple[Look, ...]:
+        """The passes that are told of: the two, and those that are somebody else's."""
+        return (self.first, self.second, *(one.look for one in self.odd))
 
     @property
     def begin(self) -> int:
@@ -73,7 +80,7 @@ class Episode:
 
     @property
     def _times(self) -> list[int]:
-        return [look.row.t for look in (self.first, self.second, *(one.look for one in self.odd))]
+        return [look.row.t for look in self.told]
 
     @property
     def lacking(self) -> tuple[bool, float]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from kakou.alert import Alert
 from kakou.detection.times import text_of
-from kakou.detection.tracks import Seen, Tracks
+from kakou.detection.tracks import Seen, Tracks, Way
 from kakou.fields import VEHICLE_TYPE_NAMES
 
 Place = tuple[float, float]
@@ -25,6 +25,7 @@ _VERDICTS: Final = {
 }  # fmt: skip
 _OWN, _OTHER = "#1b5e9e", "#c62828"
 _WIDTH, _HEIGHT, _EDGE, _LABELS = 760, 320, 24, 150
+_APART: Final = 4.0
 _LABEL_W, _LABEL_H = 44.0, 12.0
 _STYLE: Final = """
 body{font:15px/1.5 "Noto Sans CJK SC","Microsoft YaHei",system-ui,sans-serif;color:#1a1a1a;max-width:800px;
@@ -35,18 +36,20 @@ li{margin:4px 0}@media print{body{margin:0}h2{break-after:avoid}tr,svg{break-ins
 """
 
 
-def page_of(alert: Alert, tracks: Tracks, places: Mapping[str, Place]) -> str:
+def page_of(alert: Alert, tracks: Tracks, places: Mapping[str, Place], steps: Sequence[Alert] = ()) -> str:
     """The page.
 
     Args:
         places: longitude and latitude of gates; one that is missing is left out of the schematic.
+        steps: all alerts of the case so far, oldest first; shown if they are several.
     """
     return "\n".join(
         [
             '<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"/>',
             f"<title>{escape(alert.hphm)} · 取证单 Evidence</title><style>{_STYLE}</style></head><body>",
             *_head(alert),
-            *_pair(alert),
+            *_steps(alert, steps),
+            *_pair(alert, tracks.way),
             *_reasons(alert),
             "<h2>行车轨迹 · Tracks</h2>",
             *_legend(tracks),
@@ -61,31 +64,91 @@ def page_of(alert: Alert, tracks: Tracks, places: Mapping[str, Place]) -> str:
 
 
 def _head(alert: Alert) -> list[str]:
-    # Nothing is certain, however it is rounded.
-    sure = "&gt; 99.9%" if alert.confidence > 0.999 else f"{alert.confidence:.1%}"
     return [
         f"<h1>{escape(alert.hphm)} · {_VERDICTS[alert.verdict]}</h1>",
-        f"<p>可信度 Confidence <b>{sure}</b> · 案件 Case <code>{alert.case_id}</code><br/>"
-        f"预警 Alert <code>{alert.alert_id}</code> · 规则 Rule {escape(alert.rule_version)} · "
+        f"<p>可信度 Confidence <b>{_sure(alert)}</b> · 案件 Case <code>{escape(alert.case_id)}</code><br/>"
+        f"预警 Alert <code>{escape(alert.alert_id)}</code> · 规则 Rule {escape(alert.rule_version)} · "
         f"{escape(alert.detected_at)}</p>",
     ]
 
 
-def _pair(alert: Alert) -> list[str]:
+def _sure(alert: Alert) -> str:
+    # Nothing is certain, however it is rounded.
+    return "&gt; 99.9%" if alert.confidence > 0.999 else f"{alert.confidence:.1%}"
+
+
+def _steps(alert: Alert, steps: Sequence[Alert]) -> list[str]:
+    """How the case came to where it is, the step of this page marked."""
+    if len(steps) < 2:
+        return []
+    rows = []
+    for before, one in zip((None, *steps), steps, strict=False):
+        mark = " <b>◀ 本页 this page</b>" if one.alert_id == alert.alert_id else ""
+        rows.append(
+            f"<tr><td>{one.step}</td><td>{escape(_moment(one.detected_at))}</td>"
+            f"<td>{_said(before, one)}{mark}</td><td>{_VERDICTS[one.verdict]}</td><td>{_sure(one)}</td></tr>"
+        )
+    return [
+        "<h2>案件经过 · The case so far</h2><table><tr><th>步骤 Step</th><th>时间 Time</th>"
+        "<th>变化 Change</th><th>判定 Verdict</th><th>可信度 Confidence</th></tr>",
+        *rows,
+        "</table>",
+    ]
+
+
+def _said(before: Alert | None, one: Alert) -> str:
+    if one.status == "withdrawn":
+        return "已撤销 withdrawn"
+    if before is None or before.verdict != one.verdict:
+        return "提出 raised" if before is None or one.verdict == "cloned_plate" else "改判 judged otherwise"
+    return "更可信 surer" if one.confidence >= before.confidence else "较不可信 less sure"
+
+
+def _moment(stamp: str) -> str:
+    """A time stamp of the contract for people.
+
+    >>> _moment("2024-01-15T08:03:41.120+08:00")
+    '2024-01-15 08:03:41'
+    """
+    return stamp[:19].replace("T", " ")
+
+
+def _pair(alert: Alert, way: Way | None) -> list[str]:
     rows = [
         f"<tr><td>{escape(one.kkmc_name)}<br/><code>{escape(one.kkmc)}</code></td><td>{escape(one.gcsj)}</td>"
         f"<td>{escape(one.clppxh)}</td><td><code>{escape(one.gcxh)}</code></td></tr>"
         for one in (alert.first, alert.second)
     ]
     least = "?" if alert.min_travel_seconds is None else f"{alert.min_travel_seconds:,} s"
-    way = "" if alert.distance_km is None else f" · 直线距离 straight line {alert.distance_km:g} km"
+    line = "" if alert.distance_km is None else f" · 直线距离 straight line {alert.distance_km:g} km"
     return [
         "<h2>矛盾的两次通行 · Two passes that contradict each other</h2><table><tr><th>卡口 Gate</th>"
         "<th>时间 Time</th><th>品牌 Brand</th><th>编号 Id</th></tr>",
         *rows,
         f"</table><p>相隔 apart, as stamped <b>{alert.gap_seconds:,} s</b> · "
-        f"最短行车时间 shortest travel time <b>{least}</b>{way}</p>",
+        f"最短行车时间 shortest travel time <b>{least}</b>{line}</p>",
+        *([f"<p>最短行车时间的依据 Basis of that time: {_basis(way)}</p>"] if way else []),
     ]
+
+
+def _basis(way: Way) -> str:
+    """How the shortest travel time is known, in words."""
+    if way.basis == "map":
+        return (
+            f"两卡口间历史行程不足，按直线距离、时速 {way.kmh:g} 公里计 · "
+            f"the past holds too few trips, so the straight line at {way.kmh:g} km/h"
+        )
+    if way.basis == "composed":
+        return (
+            f"两卡口间直接历史行程仅 {way.trips} 次，由途经卡口的历史行程推算 · "
+            f"the past holds {way.trips} direct trips, so it is put together from trips over gates between"
+        )
+    if way.trips is None:
+        return "两卡口间的历史行程 · trips of the past between these two gates"
+    return (
+        f"由两卡口间 {way.trips:,} 次历史行程学得 · "
+        f"learned from {way.trips:,} trips of the past between these two gates"
+    )
 
 
 def _reasons(alert: Alert) -> list[str]:
@@ -113,7 +176,7 @@ def _schematic(tracks: Tracks, places: Mapping[str, Place]) -> str:
         return "<p class='note'>卡口坐标未知 · The gates have no place on a map.</p>"
     at = _fitted(places)
     parts = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#bbb"/>' for x, y in at.values()]
-    parts += _drawn(tracks, lambda one: at.get(one.kkmc))
+    parts += _drawn(tracks, lambda one: at.get(one.kkmc), apart=_APART)
     labelled: list[Place] = []
     for gate in sorted({one.kkmc for one in (*tracks.own, *tracks.other)} & at.keys()):
         x, y = at[gate]
@@ -122,7 +185,7 @@ def _schematic(tracks: Tracks, places: Mapping[str, Place]) -> str:
         labelled.append((x, y))
         anchor = "end" if x > _WIDTH / 2 else "start"
         shift = -8 if anchor == "end" else 8
-        parts.append(_text(x + shift, y - 6, gate, anchor))
+        parts.append(_text(x + shift, y - _APART - 6, gate, anchor))
     return _svg("卡口示意图 Schematic of the gates", parts)
 
 
@@ -186,9 +249,16 @@ def _heights(seen: Sequence[Seen], places: Mapping[str, Place]) -> dict[str, flo
     return {gate: _EDGE + at * step for at, gate in enumerate(order)}
 
 
-def _drawn(tracks: Tracks, place: Callable[[Seen], Place | None]) -> list[str]:
-    """Both tracks. Circles for the one vehicle, squares for the other: colour alone would not do."""
-    own, other = ([at for one in seen if (at := place(one))] for seen in (tracks.own, tracks.other))
+def _drawn(tracks: Tracks, place: Callable[[Seen], Place | None], apart: float = 0.0) -> list[str]:
+    """Both tracks. Circles for the one vehicle, squares for the other: colour alone would not do.
+
+    Args:
+        apart: by how much each is moved, so that neither hides the other where both go the same way.
+    """
+    own, other = (
+        [(at[0], at[1] + shift) for one in seen if (at := place(one))]
+        for seen, shift in ((tracks.own, -apart), (tracks.other, apart))
+    )
     circles = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{_OWN}"/>' for x, y in own]
     squares = [
         f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{_OTHER}"/>' for x, y in other
@@ -224,9 +294,11 @@ def _passes(tracks: Tracks) -> list[str]:
             f"<tr><td>{who[one.gcxh]}</td><td>{escape(one.kkmc_name)}</td><td>{text_of(one.stamped)}</td>"
             f"<td>{right}</td><td>{escape(one.clppxh)}</td><td>{escape(kind)}</td></tr>"
         )
+    left = tracks.left_out
+    missing = f"另有 {left} 次通行未列出 · {left} more passes are not shown" if left else ""
     return [
         "<h2>全部通行 · All passes</h2><table><tr><th>车辆 Vehicle</th><th>卡口 Gate</th><th>时间 Time</th>"
         "<th>校正后 Set right</th><th>品牌 Brand</th><th>号牌种类 Type</th></tr>",
         *rows,
-        "</table>",
+        f"</table><p class='note'>{missing}</p>",
     ]

@@ -134,15 +134,29 @@ def load_known(settings: Settings) -> tuple[Rules, Knowledge]:
         BadInputError: a file cannot be read.
         StateFormatError: what was learned was written by another version.
     """
+    rules, knowledge, _ = _known(settings)
+    return rules, knowledge
+
+
+def places_not_used(settings: Settings) -> list[str]:
+    """Gates whose place on the map detection does not use, because passes contradict it; worst first.
+
+    Raises:
+        BadInputError, StateFormatError: as ``load_known``.
+    """
+    return _known(settings)[2]
+
+
+def _known(settings: Settings) -> tuple[Rules, Knowledge, list[str]]:
     if not settings.knowledge_file.exists():
         rules = load_rules(settings)
-        return rules, knows_nothing(list(rules.gates))
+        return rules, knows_nothing(list(rules.gates)), []
     knowledge = from_bytes(settings.knowledge_file.read_bytes())
     gates_file = settings.clean_dir / "kkmc_dimension.csv"
     gates = read_gates(gates_file) if gates_file.exists() else pl.DataFrame(schema=_GATE_SCHEMA)
     knowledge = with_gates(knowledge, gates["kkmc"].unique(maintain_order=True).to_list())
-    rules, _ = rules_of(gates, knowledge, rule_in_force(settings))
-    return rules, knowledge
+    rules, misplaced = rules_of(gates, knowledge, rule_in_force(settings))
+    return rules, knowledge, misplaced
 
 
 def no_rules(settings: Settings) -> Rules:

@@ -17,6 +17,7 @@ import polars as pl
 
 from kakou.alert import Alert
 from kakou.detection.case_alerts import alert_of
+from kakou.detection.case_tracks import tracks_of
 from kakou.detection.cases import chained, judge_case, judge_episode
 from kakou.detection.clocks import clocks_by_blocks
 from kakou.detection.contradictions import CONTRADICTION_SCHEMA, Counts, find_contradictions, set_aside
@@ -28,7 +29,7 @@ from kakou.detection.misreads import neighbours
 from kakou.detection.rules import Rules
 from kakou.detection.state import BATCH_SCHEMA, NO_TIME, State, plate_keys
 from kakou.detection.times import stamp_of
-from kakou.detection.tracks import Tracks, tracks_of
+from kakou.detection.tracks import Tracks
 from kakou.detection.trips import whole_passes
 from kakou.plates import WHOLE_PLATE_PATTERN
 
@@ -120,7 +121,7 @@ def _judged(
                 episodes.append(one)
         for chain in chained(episodes):
             case = judge_case(chain, rules.weighing)
-            judged.append((alert_of(case, rules, stamp), tracks_of(case, rules)))
+            judged.append((alert_of(case, rules, stamp), tracks_of(case, rules, knowledge)))
     return judged
 
 

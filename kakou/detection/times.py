@@ -23,6 +23,15 @@ def text_of(seconds: int) -> str:
     return (_ZERO + timedelta(seconds=seconds)).strftime(TIME_FORMAT)
 
 
+def seconds_of(text: str) -> int:
+    """Seconds of local time of ``YYYY-MM-DD HH:MM:SS``.
+
+    >>> seconds_of("2024-01-15 08:00:10")
+    1705305610
+    """
+    return round((datetime.strptime(text, TIME_FORMAT) - _ZERO).total_seconds())
+
+
 def stamp_of(seconds: float, timezone: str) -> str:
     """Seconds of local time as a contract time stamp with offset, milliseconds included.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
+from fastapi.responses import HTMLResponse
 
 from serving.dependencies import Caller, ServicesDep, Signed
 from serving.shapes import AlertItem, ReviewInput, ReviewItem
@@ -13,6 +14,8 @@ router = APIRouter(prefix="/api/warnings", tags=["warnings"], dependencies=[Sign
 
 LIVE_SECONDS: Final = 0.5
 WarningId = Annotated[str, Path(description="`alert_id` or `case_id`")]
+# The page needs its own styles and nothing else, whoever may have written what it shows.
+_PAGE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 
 @router.get("/realtime", summary="The newest warnings of cloned plates")
@@ -33,3 +36,12 @@ def review(id: WarningId, said: ReviewInput, caller: Caller, held: ServicesDep) 
 def reviews(id: WarningId, held: ServicesDep) -> list[ReviewItem]:
     """Newest first; of a case those of all its warnings."""
     return held.reviews.of(id)
+
+
+@router.get("/{id}/evidence", summary="The page of evidence of a case or alert", response_class=HTMLResponse)
+def evidence(id: Annotated[WarningId, Path(pattern="^[0-9a-f]{32}$")], held: ServicesDep) -> HTMLResponse:
+    """One page of HTML that needs nothing else: both tracks, the times, the travel time and its basis.
+
+    Of a case the newest alert is shown.
+    """
+    return HTMLResponse(held.evidence.page(id), headers={"Content-Security-Policy": _PAGE_POLICY})

@@ -1,4 +1,7 @@
-"""Alerts: table ``warnings`` first, which is the truth, then the Redis list that screens read."""
+"""Alerts: table ``warnings`` first, which is the truth, then the Redis list that screens read.
+
+The passes that an alert was given on go into ``warning_tracks``, for its page of evidence.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ _INSERT: Final = (
     f"INSERT IGNORE INTO warnings ({', '.join(_COLUMNS)}) "  # noqa: S608 - our own column names
     f"VALUES ({', '.join(['%s'] * len(_COLUMNS))})"
 )
+_INSERT_TRACKS: Final = "INSERT IGNORE INTO warning_tracks (alert_id, body) VALUES (%s, %s)"
 # KEYS: the list, then one guard per alert. ARGV: how many are kept, seconds a guard lives, then the alerts,
 # oldest first.
 PUSH: Final = """
@@ -42,25 +46,33 @@ return pushed
 
 
 class AlertTable:
-    """Table ``warnings`` on its one node.
+    """Tables ``warnings`` and ``warning_tracks`` on their one node.
 
     Flush contract: ``write`` returns when all are committed, in one transaction; an alert that is there
-        stays as it is.
+        stays as it is, and so do its tracks.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._node = load_topology(settings.topology_dir).single["warnings"]
 
-    def write(self, bodies: Sequence[str]) -> list[str]:
-        """Writes alerts given as JSON; returns them as the table now holds them, oldest first."""
+    def write(self, bodies: Sequence[str], tracks: Sequence[str | None] = ()) -> list[str]:
+        """Writes alerts given as JSON; returns them as the table now holds them, oldest first.
+
+        Args:
+            tracks: of each alert, as JSON, None where they are not kept; or of no alert at all.
+        """
         if not bodies:
             return []
         alerts = [json.loads(body) for body in bodies]
+        pairs = zip(alerts, tracks, strict=bool(tracks))
+        shown = [(alert["alert_id"], one) for alert, one in pairs if one is not None]
         connection = connect(self._settings, self._node, "kakou_writer", read_timeout=60, write_timeout=60)
         with connection, connection.cursor() as cursor:
             rows = [_row(alert, body) for alert, body in zip(alerts, bodies, strict=True)]
             cursor.executemany(_INSERT, rows)
+            if shown:
+                cursor.executemany(_INSERT_TRACKS, shown)
             connection.commit()
             held: list[str] = []
             ids = [alert["alert_id"] for alert in alerts]

@@ -202,7 +202,7 @@ def _empty(settings: Settings) -> None:
     for node in node_names(settings):
         connection = connect(settings, node, "root", autocommit=True)
         with connection, connection.cursor() as cursor:
-            for table in (*TABLES, "warnings") if node == single else TABLES:
+            for table in (*TABLES, "warnings", "warning_tracks") if node == single else TABLES:
                 cursor.execute(f"DELETE FROM {table}")
     client = redis_client(settings)
     client.flushall()

@@ -49,7 +49,12 @@ CONTRACT: dict[tuple[str, str], tuple[set[str], str, set[str]]] = {
     ("get", "/health"): (set(), "", {"status", "timestamp", "version"}),
     ("get", "/ready"): (set(), "", {"status", "timestamp", "checks"}),
 }
-BESIDE_THE_CONTRACT = {("get", "/api/gates"), ("get", "/api/stats/detection"), ("get", "/metrics")}
+BESIDE_THE_CONTRACT = {
+    ("get", "/api/gates"),
+    ("get", "/api/stats/detection"),
+    ("get", "/api/warnings/{name}/evidence"),
+    ("get", "/metrics"),
+}
 DEFAULTS = {
     ("get", "/api/stats/kkmc_count"): {"limit": 10, "hours": 24},
     ("get", "/api/stats/map_data"): {"hours": 24},

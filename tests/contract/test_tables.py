@@ -26,6 +26,7 @@ SINGLE_COLUMNS = {
         "first_gcxh", "second_gcxh", "first_kkmc", "second_kkmc", "first_gcsj", "second_gcsj", "gap_seconds",
         "rule_version", "detected_at", "body", "created_at",
     ),
+    "warning_tracks": ("alert_id", "body"),
     "flow_forecast": ("kkmc", "day", "hour", "predicted", "low", "high", "model_version", "published_at"),
 }  # fmt: skip
 NODE_COLUMNS = {

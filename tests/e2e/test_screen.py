@@ -20,6 +20,8 @@ from api_rows import (
     store_forecast,
     store_gates,
     store_passes,
+    store_tracks,
+    tracks,
     wipe,
 )
 from playwright.sync_api import Page, expect
@@ -64,7 +66,9 @@ def filled(
         stack, [(gate[0], now.date(), hour, 5.0, 2.0, 9.0) for gate in GATES[:3] for hour in range(24)]
     )
     first = ("e1", GATES[0][0], now - timedelta(seconds=400))
-    store_alerts(stack, [alert("苏C12345", first, ("e2", GATES[1][0], now - timedelta(seconds=190)))])
+    known = alert("苏C12345", first, ("e2", GATES[1][0], now - timedelta(seconds=190)))
+    store_alerts(stack, [known])
+    store_tracks(stack, known, tracks(known))
     store_counts(stack, withheld=42, late=1, future=0)
     yield stack
     wipe(stack)
@@ -127,7 +131,8 @@ def test_nothing_is_cut_off_on_a_small_screen(screen: Page, shots: Path) -> None
     screen.wait_for_timeout(1500)
     screen.screenshot(path=shots / "screen-1366.png")
     outside = screen.evaluate(
-        """() => [...document.querySelectorAll('.panel, .figure, .top, .connection, .clock, .figure-value')]
+        """() => [...document.querySelectorAll(
+            '.panel, .figure, .top, .connection, .clock, .figure-value, .warning-evidence')]
             .filter(one => { const box = one.getBoundingClientRect();
                 return box.right > innerWidth + 1 || box.bottom > innerHeight + 1
                     || box.left < -1 || one.scrollWidth > one.clientWidth + 2 && one.matches('.figure'); })
@@ -145,6 +150,27 @@ def test_a_new_warning_comes_by_itself_and_flashes(screen: Page, filled: Setting
     expect(screen.locator(".warning")).to_have_count(2, timeout=6_000)
     expect(screen.locator(".warning").first).to_contain_text("苏C·77777")
     expect(screen.locator(".warning.is-new")).to_have_count(1)
+
+
+def test_a_warning_opens_its_page_of_evidence_or_says_why_not(screen: Page, shots: Path) -> None:
+    known = screen.locator(".warning", has_text="苏C·12345")
+    button = known.get_by_role("button", name="取证单")
+    with screen.context.expect_page() as opened:
+        button.click(timeout=15_000)
+    page = opened.value
+    expect(page).to_have_title("苏C12345 · 取证单 Evidence", timeout=10_000)
+    expect(page.locator("svg")).to_have_count(2)
+    expect(page.locator("body")).to_contain_text("learned from 1,234 trips of the past")
+    # Its own styles hold under the policy that it has from the screen.
+    assert page.evaluate("getComputedStyle(document.body).maxWidth") == "800px"
+    page.screenshot(path=shots / "evidence.png", full_page=True)
+    page.close()
+    bare = screen.locator(".warning", has_text="苏C·77777").get_by_role("button")
+    with screen.context.expect_page():
+        bare.click()
+    expect(bare).to_have_text("未存取证资料 not kept")
+    expect(bare).to_contain_text("取证单", timeout=10_000)
+    assert [one for one in screen.complaints if "404" not in one] == []  # type: ignore[attr-defined]
 
 
 def test_the_query_page_finds_a_plate_and_pages(screen: Page, shots: Path) -> None:

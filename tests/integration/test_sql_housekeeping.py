@@ -24,7 +24,7 @@ from sql.housekeeping import delete_old_fates, delete_old_flow, delete_old_warni
 
 pytestmark = pytest.mark.integration
 TABLES = ("batch_ledger", "rejected_records")
-SINGLE = ("warnings", "reviews")
+SINGLE = ("warnings", "warning_tracks", "reviews")
 FIRST_OFFSET = 6
 
 
@@ -183,6 +183,7 @@ def test_old_warnings_go_but_not_those_of_a_reviewed_case(
             "INSERT INTO warnings VALUES "
             f"('{name}', '{case}', 1, 'misread', 'raised', 'low', 0.5, '苏C1', 'a', 'b', 'g', 'h', "
             f"'2024-01-15', '2024-01-15', 1, 'gap-1', NOW() - INTERVAL {days} DAY, '{{}}', NOW())",
+            *([f"INSERT INTO warning_tracks VALUES ('{name}', '{{}}')"] if name != "old2" else []),
         )
     run(
         place,
@@ -192,6 +193,8 @@ def test_old_warnings_go_but_not_those_of_a_reviewed_case(
     assert delete_old_warnings(place) == 4
     with connect(place, "dn1", "kakou_reader") as node, node.cursor() as cursor:
         cursor.execute("SELECT alert_id FROM warnings ORDER BY alert_id")
+        assert [row[0] for row in cursor.fetchall()] == ["reviewed", "same case", "young"]
+        cursor.execute("SELECT alert_id FROM warning_tracks ORDER BY alert_id")
         assert [row[0] for row in cursor.fetchall()] == ["reviewed", "same case", "young"]
 
 

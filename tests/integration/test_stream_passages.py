@@ -179,7 +179,7 @@ def settings(stack: Settings) -> Iterator[Settings]:
         connection = connect(ours, node, "root", autocommit=True)
         with connection, connection.cursor() as cursor:
             tables = ["traffic_data", "flow_hourly", "duplicate_records", "rejected_records", "batch_ledger"]
-            for table in [*tables, "warnings"] if node == "dn1" else tables:
+            for table in [*tables, "warnings", "warning_tracks"] if node == "dn1" else tables:
                 cursor.execute(f"DELETE FROM {table}")
     redis_client(ours).delete(redis_keys.WARNINGS, redis_keys.DETECTION_COUNTS, redis_keys.STREAM_PROGRESS)
     dimension = ours.clean_dir / "kkmc_dimension.csv"

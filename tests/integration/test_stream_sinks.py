@@ -289,6 +289,7 @@ def no_alerts(stack: Settings) -> Iterator[Settings]:
         connection = connect(stack, "dn1", "root", autocommit=True)
         with connection, connection.cursor() as cursor:
             cursor.execute("DELETE FROM warnings")
+            cursor.execute("DELETE FROM warning_tracks")
         client = redis_client(stack)
         everything_lost(client)
         client.delete("kakou:test")
@@ -308,6 +309,43 @@ def test_alerts_reach_table_and_list_once(no_alerts: Settings) -> None:
     assert newest_first == [json.loads(body)["alert_id"] for body in reversed(bodies)]
     assert client.lrange(redis_keys.WARNINGS, 0, -1) == list(reversed(bodies))
     listed.close()
+
+
+def tracks_in_table(settings: Settings) -> list[tuple[str, str]]:
+    connection = connect(settings, "dn1", "kakou_reader")
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT alert_id, body FROM warning_tracks ORDER BY alert_id")
+        return list(cursor.fetchall())
+
+
+def test_tracks_are_written_with_their_alerts_and_once(no_alerts: Settings) -> None:
+    """A batch that is done again after a crash, and may judge otherwise, changes neither."""
+    table = AlertTable(no_alerts)
+    bodies = [alert(n) for n in range(3)]
+    held = table.write(bodies, ["{}", None, '{"own":[]}'])
+    ids = [json.loads(body)["alert_id"] for body in bodies]
+    first = sorted([(ids[0], "{}"), (ids[2], '{"own":[]}')])
+    assert tracks_in_table(no_alerts) == first
+    assert table.write(bodies, ['{"other":[]}'] * 2 + [None]) == held
+    assert tracks_in_table(no_alerts) == sorted([*first, (ids[1], '{"other":[]}')])
+    with pytest.raises(ValueError, match="zip"):
+        table.write(bodies, ["{}"])
+
+
+def test_no_warning_without_its_tracks(no_alerts: Settings) -> None:
+    """What fails halfway leaves neither, and the batch comes again."""
+    table = AlertTable(no_alerts)
+    root = connect(no_alerts, "dn1", "root", autocommit=True)
+    with root, root.cursor() as cursor:
+        cursor.execute("RENAME TABLE warning_tracks TO put_away")
+        try:
+            with pytest.raises(pymysql.MySQLError):
+                table.write([alert(0)], ["{}"])
+        finally:
+            cursor.execute("RENAME TABLE put_away TO warning_tracks")
+        cursor.execute("SELECT COUNT(*) FROM warnings")
+        assert cursor.fetchone() == (0,)
+    assert len(table.write([alert(0)], ["{}"])) == 1 and len(tracks_in_table(no_alerts)) == 1
 
 
 def everything_lost(client: redis.Redis) -> None:

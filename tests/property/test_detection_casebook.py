@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from kakou.alert import Alert
 from kakou.detection.case_alerts import alert_of
+from kakou.detection.case_tracks import tracks_of
 from kakou.detection.casebook import Casebook, Memory
 from kakou.detection.contradictions import find_contradictions
 from kakou.detection.horizon import Past
@@ -26,6 +27,7 @@ from kakou.detection.replay import replay
 from kakou.detection.rules import Limits, Rules, RuleSettings
 from kakou.detection.state import BATCH_SCHEMA, State
 from kakou.detection.times import stamp_of
+from kakou.detection.tracks import Tracks
 
 LIMITS = Limits()
 MORNING = 5 * DAY_S + 5 * 3600
@@ -74,14 +76,16 @@ def deliveries(rows: list[Row], dice: np.random.Generator) -> list[pl.DataFrame]
 
 
 class Streamed:
-    """The detector over batches. ``given``: the alerts, by plate; ``memory``: what is left in the end."""
+    """The detector over batches. ``given``: the alerts, by plate; ``shown``: their tracks, by id; ``memory``:
+    what is left in the end."""
 
     def __init__(self, known: Known, batches: list[pl.DataFrame], dice: np.random.Generator) -> None:
-        knowledge, self.rules = known
+        self.knowledge, self.rules = known
         state, self.memory = State(), Memory()
         self.given: defaultdict[str, list[Alert]] = defaultdict(list)
+        self.shown: dict[str, Tracks] = {}
         # Killed now and again.
-        self.book = Casebook(self.memory, self.rules, knowledge, Past(), STAMP)
+        self.book = Casebook(self.memory, self.rules, self.knowledge, Past(), STAMP)
         for rows in batches:
             arrow = rows.with_columns(pl.lit(None, dtype=pl.Int64).alias("arrival")).select(
                 BATCH_SCHEMA.names
@@ -91,16 +95,24 @@ class Streamed:
             assert not counts.late
             if dice.random() < 0.05:
                 self.memory = pickle.loads(pickle.dumps(self.memory))
-                self.book = Casebook(self.memory, self.rules, knowledge, Past(), STAMP)
-            for alert in self.book.take(fresh, pl.DataFrame(pl.from_arrow(found)), state.newest):
+                self.book = Casebook(self.memory, self.rules, self.knowledge, Past(), STAMP)
+            for alert, tracks in self.book.take(fresh, pl.DataFrame(pl.from_arrow(found)), state.newest):
                 self.given[alert.hphm].append(alert)
+                self.shown[alert.alert_id] = tracks
 
-    def finish(self) -> dict[str, str]:
-        """Final verdict of each plate, as JSON."""
-        for alert in self.book.finish():
+    def finish(self) -> dict[str, tuple[str, str]]:
+        """Final verdict and tracks of each plate, as JSON."""
+        for alert, tracks in self.book.finish():
             self.given[alert.hphm].append(alert)
-        cases = {plate: self.book.case(plate) for plate in self.memory.records}
-        return {plate: alert_of(case, self.rules, STAMP).to_json() for plate, case in cases.items() if case}
+            self.shown[alert.alert_id] = tracks
+        cases = {plate: case for plate in self.memory.records if (case := self.book.case(plate))}
+        return {
+            plate: (
+                alert_of(case, self.rules, STAMP).to_json(),
+                tracks_of(case, self.rules, self.knowledge).to_json(),
+            )
+            for plate, case in cases.items()
+        }
 
 
 @settings(max_examples=8, deadline=None)
@@ -113,7 +125,7 @@ def test_any_delivery_ends_in_the_verdicts_of_replay(known: Known, seed: int) ->
     knowledge, rules = known
     nothing = frame([])
     whole = replay(frame(sorted(rows, key=lambda row: row[3])), rules, knowledge, nothing, "Asia/Shanghai")
-    expected = {one.hphm: one.to_json() for one in whole.alerts}
+    expected = {one.hphm: (one.to_json(), whole.tracks[one.alert_id].to_json()) for one in whole.alerts}
     assert {one.verdict for one in whole.alerts} >= {"cloned_plate"}
     streamed = Streamed(known, deliveries(rows, dice), dice)
     assert streamed.finish() == expected
@@ -124,6 +136,9 @@ def test_any_delivery_ends_in_the_verdicts_of_replay(known: Known, seed: int) ->
     for alerts in streamed.given.values():
         assert [one.step for one in alerts] == list(range(1, len(alerts) + 1))
         assert len({one.alert_id for one in alerts}) == len(alerts)
+        for one in alerts:
+            tracks = streamed.shown[one.alert_id]
+            assert {one.first.gcxh, one.second.gcxh} <= {seen.gcxh for seen in (*tracks.own, *tracks.other)}
 
 
 @settings(max_examples=4, deadline=None)

@@ -35,7 +35,7 @@ def test_help_lists_every_command() -> None:
     "command",
     ["up", "down", "status", "logs", "doctor", "raw generate", "etl run", "gates list", "gates proposals",
      "gates accept", "simulate", "ship", "detect replay",
-     "detect review", "detect reviews",
+     "detect review", "detect reviews", "detect evidence",
      "flow train", "flow backtest", "flow forecast", "ledger check",
      "rejected list", "rejected replay", "rejected discard",
      "shard locate", "shard plan", "shard move", "shard abandon"],

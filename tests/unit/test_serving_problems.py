@@ -58,6 +58,7 @@ def test_ready_names_every_store_that_is_away_within_five_seconds(client: TestCl
         "/api/stats/map_data",
         "/api/stats/vehicle_type",
         "/api/warnings/realtime",
+        f"/api/warnings/{'0' * 32}/evidence",
         "/api/gates",
         "/api/predict/flow?kkmc=a&hour=3",
     ],
@@ -83,7 +84,15 @@ def test_detection_counts_are_unknown_and_not_zero_while_their_stores_are_away(
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize(
     "path",
-    ["/api/stats/city_flow", "/api/query", "/api/warnings/realtime", "/metrics", "/docs", "/openapi.json"],
+    [
+        "/api/stats/city_flow",
+        "/api/query",
+        "/api/warnings/realtime",
+        f"/api/warnings/{'0' * 32}/evidence",
+        "/metrics",
+        "/docs",
+        "/openapi.json",
+    ],
 )
 def test_everything_but_health_ready_and_login_needs_a_token(
     client: TestClient, method: str, path: str
@@ -136,6 +145,7 @@ def test_an_end_before_the_start_is_found_across_zones(client: TestClient, beare
         "/api/stats/kkmc_count?limit=0",
         "/api/stats/map_data?hours=0",
         "/api/warnings/realtime?limit=1001",
+        "/api/warnings/no-such-id/evidence",
         "/api/stats/hourly_flow?date=2024-13-01",
     ],
 )

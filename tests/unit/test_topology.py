@@ -24,7 +24,8 @@ def test_the_shipped_topology_is_the_contract() -> None:
     assert found.column == "kkmc"
     assert found.sharded == ("traffic_data", "flow_hourly")
     assert found.global_ == ("kkmc_info",)
-    assert found.single == dict.fromkeys(["warnings", "flow_forecast", "reviews", "users", "audit"], "dn1")
+    single = ["warnings", "warning_tracks", "flow_forecast", "reviews", "users", "audit"]
+    assert found.single == dict.fromkeys(single, "dn1")
 
 
 def test_ports_of_the_nodes_are_those_of_the_settings() -> None:

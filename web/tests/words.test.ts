@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { freshness, worst } from "../src/api/freshness.ts";
 import { fieldTime, pages, toQuery } from "../src/query/form.ts";
-import { newestOfEachCase } from "../src/words/cases.ts";
+import { newestOfEachCase, whyNoEvidence } from "../src/words/cases.ts";
 import { count, decimal, percent, short } from "../src/words/numbers.ts";
 import { plateColour, spaced } from "../src/words/plates.ts";
 import { clockOf, hourOf, moment, PlatformClock, spanZh } from "../src/words/time.ts";
@@ -85,4 +85,12 @@ test("of each case the newest alert is shown", () => {
   const told = [alert("a", 3), alert("b", 1), alert("a", 2), alert("c", 1), alert("a", 1)];
   assert.deepEqual(newestOfEachCase(told), [alert("a", 3), alert("b", 1), alert("c", 1)]);
   assert.deepEqual(newestOfEachCase([]), []);
+});
+
+test("why there is no page of evidence is said in words, whatever went wrong", () => {
+  const types = ["/problems/no-evidence", "/problems/unknown-warning", "/problems/not-signed-in", "/problems/store-down", null];
+  assert.deepEqual(types.map(whyNoEvidence), [
+    "未存取证资料 not kept", "预警已删除 deleted", "请先登录 sign in first",
+    "暂时无法取得 try again later", "暂时无法取得 try again later",
+  ]);
 });

@@ -26,6 +26,8 @@ export const api = {
   origins: () => get<NamedValue[]>("/api/stats/map_data?hours=24"),
   vehicleTypes: () => get<NamedValue[]>("/api/stats/vehicle_type?hours=24"),
   warnings: () => get<AlertItem[]>("/api/warnings/realtime?limit=30"),
+  /** The page of evidence of an alert or case, as HTML. */
+  evidence: (name: string) => ask(`/api/warnings/${name}/evidence`, { method: "GET" }, (answer) => answer.text()),
   detection: () => get<DetectionCounts>("/api/stats/detection"),
   gates: () => get<Gate[]>("/api/gates"),
   query: (wanted: PassQuery) => ask<PassPage>("/api/query", post(wanted)),
@@ -45,15 +47,19 @@ function post(body: unknown): RequestInit {
   return { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
 }
 
+type Reader<T> = (answer: Response) => Promise<T>;
+
+const asJson = <T>(answer: Response) => answer.json() as Promise<T>;
+
 /** The cookie lives for a day and a screen for months: when it has run out, asking for the page renews it. */
-async function ask<T>(path: string, init: RequestInit): Promise<T> {
+async function ask<T>(path: string, init: RequestInit, read: Reader<T> = asJson): Promise<T> {
   try {
-    return await send<T>(path, init);
+    return await send<T>(path, init, read);
   } catch (error) {
     if (!(error instanceof SignInNeeded)) throw error;
     sessionStorage.removeItem(TOKEN_KEY);
     await renewCookie();
-    return send<T>(path, init);
+    return send<T>(path, init, read);
   }
 }
 
@@ -66,12 +72,12 @@ function renewCookie(): Promise<unknown> {
   return renewal;
 }
 
-async function send<T>(path: string, init: RequestInit): Promise<T> {
+async function send<T>(path: string, init: RequestInit, read: Reader<T> = asJson): Promise<T> {
   const token = sessionStorage.getItem(TOKEN_KEY);
   const headers = new Headers(init.headers);
   if (token) headers.set("Authorization", `Bearer ${token}`);
   const answer = await fetch(path, { ...init, headers, signal: AbortSignal.timeout(TIMEOUT) });
-  if (answer.ok) return (await answer.json()) as T;
+  if (answer.ok) return read(answer);
   const problem = await readProblem(answer);
   throw answer.status === 401 && problem.type === "/problems/not-signed-in"
     ? new SignInNeeded(problem)

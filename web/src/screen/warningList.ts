@@ -6,6 +6,7 @@ import { count, percent } from "../words/numbers.ts";
 import { clockOf, moment, spanZh } from "../words/time.ts";
 import { shortName, type GateNames } from "../words/gates.ts";
 import { el } from "./dom.ts";
+import { evidenceButton } from "./evidence.ts";
 
 const SEVERITY = { low: "低 low", medium: "中 medium", high: "高 high", critical: "紧急 critical" } as const;
 
@@ -60,6 +61,7 @@ export class WarningList {
         this.place(alert.first),
         el("span", { class: "warning-arrow", "aria-hidden": "true" }, "→"),
         this.place(alert.second),
+        evidenceButton(alert.alert_id),
       ),
       el(
         "div",

@@ -45,7 +45,7 @@ PART_TOPIC = "traffic-part"
 SETTLE_S = 3.0
 SPARK_PROGRAM = Path(__file__).with_name("spark_contestants.py")
 # The faster of what was tried; see the benchmarks' page.
-FLINK_OPTIONS = {"python.execution-mode": "process"}
+FLINK_OPTIONS = {"python.execution-mode": "thread"}
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _contend(topic: Topic, name: str, program: list[str], folder: Path) -> dict[
     jobs = [str(folder / f"job-{share}.json") for share in range(contestant.processes)]
     own = child_environment(settings)
     if contestant.peer:
-        own["PYTHONPATH"] = str(PEERS)
+        own["PYTHONPATH"], own["FLINK_LOG_DIR"] = str(PEERS), str(settings.log_dir)
         own["PATH"] = os.pathsep.join([str(Path(program[0]).parent), own["PATH"]])
     else:
         own["PYTHONPATH"] = os.pathsep.join(filter(None, [own.get("PYTHONPATH"), str(PEERS.parent)]))

@@ -180,7 +180,8 @@ def _roles(family: Family, stores: Mapping[str, int]) -> Callable[[], dict[int, 
 def _wait(curve: Curve, records: float, start: Start, family: Family, seconds: float) -> None:
     give_up = time.monotonic() + seconds
     while curve.look() < records:
-        if any(not each or each[0].status() == psutil.STATUS_ZOMBIE for each in family()):
+        ended = any(not each or each[0].status() == psutil.STATUS_ZOMBIE for each in family())
+        if ended and curve.look() < records:
             raise StreamError(f"It ended by itself: {_last_words(start.log)}")
         if time.monotonic() > give_up:
             raise StreamError(f"{curve.look():,} records after {seconds:.0f} s: {_last_words(start.log)}")

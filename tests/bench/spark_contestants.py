@@ -96,7 +96,7 @@ def ours(source: DataFrame, settings: Settings, _told: Told, _job: dict[str, Any
 
 
 def state_call(
-    source: DataFrame, _settings: Settings, told: Told, job: dict[str, Any]
+    source: DataFrame, settings: Settings, told: Told, job: dict[str, Any]
 ) -> tuple[DataFrame, Sink]:
     """Grouped by plate."""
     passes = detect.passes(source, settings.detection_buckets).select("hphm", "t", "gcxh", "kkmc")

@@ -29,15 +29,17 @@ class Told:
     Attributes:
         counts: records handled so far, by partition or by subtask; whoever counts may set it at any time. It
             is written ten times a second while it changes, each time with the moment (monotonic clock, which
-            all processes share).
+            all processes share): by a thread, or where there can be none, by ``tell_if_due``.
     """
 
-    def __init__(self, out: str, name: str = "") -> None:
+    def __init__(self, out: str, name: str = "", thread: bool = True) -> None:
         folder, ending = Path(out), f"{name}{os.getpid()}.jsonl"
         self.counts: dict[str, int] = {}
         self._progress = (folder / f"progress-{ending}").open("a", encoding="utf-8", buffering=1)
         self._found = (folder / f"found-{ending}").open("a", encoding="utf-8", buffering=1)
-        threading.Thread(target=self._tell_on, daemon=True).start()
+        self._due = 0.0
+        if thread:
+            threading.Thread(target=self._tell_on, daemon=True).start()
 
     def found(self, plate: str, pairs: Iterable[tuple[str, str]]) -> None:
         """Notes contradictions; they are written before this returns."""
@@ -48,6 +50,13 @@ class Told:
         """Writes how far it is."""
         line = {"at": time.monotonic(), "counts": dict(self.counts)}
         self._progress.write(json.dumps(line) + "\n")
+
+    def tell_if_due(self) -> None:
+        """The same, unless it was done within the last tenth of a second."""
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + TELL_S
+            self.tell()
 
     def _tell_on(self) -> None:
         last: dict[str, int] = {}

@@ -1,10 +1,12 @@
-"""Spark's three contestants: ``spark_contestants.py read|ours|state-call JOB``, with the settings of the
-environment. All read the same topic by the product's own reader, in batches of the same size, each as soon as
-the one before is done.
+"""Spark's contestants: ``spark_contestants.py NAME JOB``, with the settings of the environment.
+
+All read the same topic by the product's own reader, in batches of the same size, each as soon as the one
+before is done.
 
 ``read`` parses every record and lets it go. ``ours`` is query ``detection`` as the product runs it, with
 its tables. ``state-call`` is the obvious way: the state of each plate is Spark's, asked for once and written
-once for each plate of each batch.
+once for each plate of each batch. Rows come as rows (``transformWithState``), or in ``state-call-pandas`` as
+frames (``transformWithStateInPandas``, which ours uses too).
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from __future__ import annotations
 import json
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+import pandas as pd
 from peers.contest import Told, read_job
 from peers.contradict import Pass, Rule
 from pyspark.sql import DataFrame, Row
@@ -65,19 +68,38 @@ class PerPlate(StatefulProcessor):
 
     def handleInputRows(self, key: tuple[str], rows: Iterator[Row], timerValues: Any) -> Iterator[Row]:
         """Called by Spark with all passes of one plate in one batch."""
+        for first, second in self.pairs(key[0], rows):
+            yield Row(plate=key[0], first=first, second=second)
+
+    def pairs(self, plate: str, rows: Iterable[Any]) -> list[tuple[str, str]]:
+        """What new passes complete; they are kept."""
         held = self._kept.get()
         kept: list[Pass] = pickle.loads(held[0]) if held else []
+        found = []
         for row in rows:
-            new = self._rule.pass_of(key[0], row.t, row.gcxh, row.kkmc)
+            new = self._rule.pass_of(plate, row.t, row.gcxh, row.kkmc)
             pairs = self._rule.completes(kept, new) if new else None
             if new and pairs is not None:
                 kept = self._rule.remembered(kept, new)
-                for first, second in pairs:
-                    yield Row(plate=key[0], first=first, second=second)
+                found += pairs
         self._kept.update((pickle.dumps(kept, 5),))
+        return found
 
     def close(self) -> None:
         """Called by Spark after the last plate of each batch."""
+
+
+class PerPlateInPandas(PerPlate):
+    """The same, where passes come as frames."""
+
+    def handleInputRows(  # type: ignore[override]
+        self, key: tuple[str], rows: Iterator[pd.DataFrame], timerValues: Any
+    ) -> Iterator[pd.DataFrame]:
+        """Called by Spark with all passes of one plate in one batch."""
+        pairs = self.pairs(key[0], (row for frame in rows for row in frame.itertuples()))
+        if pairs:
+            found = pd.DataFrame(pairs, columns=["first", "second"])
+            yield found.assign(plate=key[0])[["plate", "first", "second"]]
 
 
 def read(source: DataFrame, settings: Settings, _told: Told, _job: dict[str, Any]) -> tuple[DataFrame, Sink]:
@@ -96,13 +118,16 @@ def ours(source: DataFrame, settings: Settings, _told: Told, _job: dict[str, Any
 
 
 def state_call(
-    source: DataFrame, settings: Settings, told: Told, job: dict[str, Any]
+    in_pandas: bool, source: DataFrame, settings: Settings, told: Told, job: dict[str, Any]
 ) -> tuple[DataFrame, Sink]:
     """Grouped by plate."""
     passes = detect.passes(source, settings.detection_buckets).select("hphm", "t", "gcxh", "kkmc")
-    found = passes.groupBy("hphm").transformWithState(
-        PerPlate(job["rule"]), "plate string, first string, second string", "Append", "None"
-    )
+    plates, output = passes.groupBy("hphm"), "plate string, first string, second string"
+    if in_pandas:
+        processor: PerPlate = PerPlateInPandas(job["rule"])
+        found = plates.transformWithStateInPandas(processor, output, "Append", "None")
+    else:
+        found = plates.transformWithState(PerPlate(job["rule"]), output, "Append", "None")
 
     def note(rows: DataFrame, _number: int) -> None:
         for row in rows.collect():
@@ -115,7 +140,10 @@ def _formats(settings: Settings) -> dict[str, int]:
     return {"state": STATE_FORMAT, "buckets": settings.detection_buckets}
 
 
-CONTESTANTS = {"read": read, "ours": ours, "state-call": state_call}
+CONTESTANTS = {
+    "read": read, "ours": ours, "state-call": partial(state_call, False),
+    "state-call-pandas": partial(state_call, True),
+}  # fmt: skip
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
 """``make bench-stream-peers``: detection beside Spark's own ways, PyFlink, Quix Streams and a plain consumer.
 
 All read the same preloaded topic, each alone, one after another, and must find the same contradictions;
-ours also judges each of them. Rates are warm: from a quarter of the records to the last. Environments of the
-others are made on the first run, in the work folder. Prints the load of the machine, versions, the figures of
-each and a table of the bars. Ends with 1 if a bar is missed, with 2 if the machine is busy (``--force`` runs
-all the same).
+ours also judges each of them. Rates are warm: from a quarter of the records to nearly the last. Environments
+of the others are made on the first run, in the work folder. Prints the load of the machine, versions, the
+figures of each and a table of the bars. Ends with 1 if a bar is missed, with 2 if the machine is busy
+(``--force`` runs all the same).
 """
 
 from __future__ import annotations

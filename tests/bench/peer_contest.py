@@ -216,8 +216,10 @@ def _job(topic: Topic, name: str, jars: list[Path]) -> Iterator[Path]:
         }  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"job-{share}.json").write_text(json.dumps(job, ensure_ascii=False), "utf-8")
-    yield folder
-    shutil.rmtree(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _contend(topic: Topic, name: str, program: list[str], folder: Path) -> dict[str, Any]:

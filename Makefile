@@ -2,14 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install run down test lint types imports screen pytest chaos bench-etl bench-stream bench-detect format lock env-example
+.PHONY: help install run down test lint types imports screen pytest chaos bench-etl bench-stream bench-stream-peers bench-detect format lock env-example
 
 BIN := .venv/bin
 PACKAGES := kakou etl spark_jobs serving sql
 SOURCES := $(PACKAGES) dags tests
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## install all that the project needs; a second time takes a moment
 	@kakou/stack/bootstrap.sh
@@ -49,6 +49,9 @@ bench-etl: install ## the batch against a hand-written script, 5 million rows, a
 
 bench-stream: install ## the stream on 1.2 million records, about 12 minutes (BENCH="--kills --soak 30", "--quick --force")
 	@exec $(BIN)/python tests/bench/bench_stream.py $(BENCH)
+
+bench-stream-peers: install ## detection beside PyFlink, Quix Streams and others on 600,000 records, about 6 minutes (BENCH="--only ours,flink", "--quick --force")
+	@exec $(BIN)/python tests/bench/bench_stream_peers.py $(BENCH)
 
 bench-detect: install ## what detection finds on five labelled worlds, beside the usual rules, about 3 minutes
 	@exec $(BIN)/python tests/bench/bench_detect.py $(BENCH)

@@ -14,20 +14,18 @@ MySQL has; it is measured with and without.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from bench_jars import fetch_jars
 
 from kakou.connections import database_of
 from kakou.secret_files import secret
 from kakou.settings import Settings, load_settings
-from kakou.stack.jars import pyspark_jars, require_java
-from kakou.stack.steps import run_step
 
 IVY_FILE = Path(__file__).with_name("ivy-jdbc.xml")
 _MYSQL, _MARIADB = "com.mysql.cj.jdbc.Driver", "org.mariadb.jdbc.Driver"
@@ -52,23 +50,7 @@ def fetch_drivers(settings: Settings, folder: Path) -> Path:
     Raises:
         InstallError: Java is missing or the jar cannot be fetched.
     """
-    folder /= hashlib.sha256(IVY_FILE.read_bytes()).hexdigest()[:12]
-    if any(folder.glob("*.jar")):
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    with resources.as_file(resources.files("kakou.stack").joinpath("ivysettings.xml")) as ivy_settings:
-        run_step(
-            [
-                require_java(), "-Djava.net.useSystemProxies=true",
-                f"-Dkakou.ivy.cache={settings.parts / 'ivy'}", "-cp", f"{pyspark_jars()}/*",
-                "org.apache.ivy.Main", "-settings", ivy_settings, "-ivy", IVY_FILE, "-confs", "default",
-                "-warn", "-types", "jar", "bundle", "-retrieve",
-                folder / "[artifact]-[revision](-[classifier]).[ext]",
-            ],
-            what="The JDBC drivers could not be fetched",
-            mend="Check the network (https to Maven Central), or leave the part `writer` out.",
-        )  # fmt: skip
-    return folder
+    return fetch_jars(settings, IVY_FILE, folder, "The JDBC drivers", "leave the part `writer` out")
 
 
 def write(settings: Settings, drivers: Path, warm: Path, parts: Path, contestant: str) -> dict[str, float]:

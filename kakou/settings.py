@@ -127,9 +127,6 @@ class Settings(BaseSettings):
     future_minutes: int = Field(
         20, ge=0, description="A pass stamped further ahead of its arrival is set aside"
     )
-    detection_buckets: int = Field(
-        6, ge=1, description="State buckets that plates are hashed into; six fall evenly to two tasks"
-    )
     fallback_kmh: float = Field(200.0, gt=0, description="Straight-line speed where nothing is learned")
 
     @field_validator("tls")

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from kakou.detection.casebook import CASEBOOK_FORMAT, Memory, Record
 from kakou.detection.clocks import Clocks
-from kakou.detection.state import MEND, NO_TIME, STATE_SCHEMA, Piece, State
+from kakou.detection.state import NO_TIME, STATE_SCHEMA, Piece, State
 from kakou.errors import StateFormatError
 from kakou.whole_files import draft_of
 
@@ -111,7 +111,7 @@ class CasebookStore:
         if not versions:
             return memory
         if not self._wholes:
-            raise StateFormatError(f"{self._folder} holds changes and nothing that they change. {MEND}")
+            raise StateFormatError(f"{self._folder} holds changes and nothing that they change. {_MEND}")
         for number in numbers[numbers.index(self._wholes[-1]) :]:
             _apply(records, versions[number].records)
             _apply(blocks, versions[number].blocks)
@@ -185,7 +185,7 @@ class CasebookStore:
         try:
             return pa.ipc.open_file(pa.memory_map(str(self._path(name)))).read_all().cast(STATE_SCHEMA)
         except (OSError, pa.ArrowInvalid) as error:
-            raise StateFormatError(f"{self._path(name)} cannot be read ({error}). {MEND}") from error
+            raise StateFormatError(f"{self._path(name)} cannot be read ({error}). {_MEND}") from error
 
     def _path(self, name: str) -> Path:
         return self._pieces / f"{name}.arrow"
@@ -238,8 +238,14 @@ def _read(file: Path) -> _Version:
     try:
         found, version = pickle.loads(file.read_bytes())  # noqa: S301 - of our own checkpoint
     except (pickle.UnpicklingError, EOFError, ValueError, AttributeError, ImportError) as error:
-        raise StateFormatError(f"{file} cannot be read ({type(error).__name__}). {MEND}") from error
+        raise StateFormatError(f"{file} cannot be read ({type(error).__name__}). {_MEND}") from error
     if found != CASEBOOK_FORMAT:
-        raise StateFormatError(f"{file} has format {found}, this version reads {CASEBOOK_FORMAT}. {MEND}")
+        raise StateFormatError(f"{file} has format {found}, this version reads {CASEBOOK_FORMAT}. {_MEND}")
     assert isinstance(version, _Version)
     return version
+
+
+_MEND: Final = (
+    "Start the version that wrote it, or remove the checkpoint of the detection query; "
+    "it then reads what Kafka still holds again."
+)

@@ -1,4 +1,4 @@
-"""Query ``detection``: the pure detector, hosted by Spark. Contradictions by buckets, then verdicts."""
+"""Query ``detection``: Spark reads and parses, the pure detector looks at each batch on the driver."""
 
 from __future__ import annotations
 
@@ -16,24 +16,22 @@ from kakou import redis_keys
 from kakou.detection.times import now_stamp, utc_now
 from kakou.detection.tracks import has_kept_tracks
 from kakou.settings import Settings
-from spark_jobs import bucket
+from spark_jobs.detector import Detector
 from spark_jobs.parse import local_seconds_of, seconds_of, with_fields
 from spark_jobs.sinks.alert_relay import AlertRelay
 from spark_jobs.sinks.alerts import AlertTable
 from spark_jobs.sinks.counters import Counter
 from spark_jobs.sinks.patience import patiently
 from spark_jobs.unused_places import UnusedPlaces
-from spark_jobs.verdicts import Verdicts
 
 _LOG = structlog.get_logger("kakou.stream")
 QUERY: Final = "detection"
 
 
-def passes(records: DataFrame, buckets: int) -> DataFrame:
-    """Kafka records that are passes, as the detector takes them, each with the bucket of its plate."""
+def passes(records: DataFrame) -> DataFrame:
+    """Kafka records that are passes, as the detector takes them."""
     good = with_fields(records).filter(F.col("reason").isNull())
     return good.select(
-        F.expr(f"CAST(pmod(xxhash64(hphm), {int(buckets)}) AS INT)").alias("bucket"),
         "gcxh",
         "kkmc",
         "hpzl",
@@ -44,17 +42,6 @@ def passes(records: DataFrame, buckets: int) -> DataFrame:
         F.unix_millis(F.col("timestamp")).alias("moment"),
         "partition",
         "offset",
-    )
-
-
-def detected(records: DataFrame, settings: Settings) -> DataFrame:
-    """What each bucket found in a batch: rows of ``bucket.OUTPUT``."""
-    return (
-        passes(records, settings.detection_buckets)
-        .groupBy("bucket")
-        .transformWithStateInPandas(
-            bucket.Buckets(settings), bucket.OUTPUT, outputMode="Append", timeMode="None"
-        )
     )
 
 
@@ -70,7 +57,7 @@ class Alerts:
     def __init__(self, settings: Settings, query: Callable[[], str], casebook: Path) -> None:
         self._settings = settings
         self._query = query
-        self._verdicts = Verdicts(settings, casebook)
+        self._detector = Detector(settings, casebook)
         self._table = AlertTable(settings)
         self._relay = AlertRelay(settings, self._table)
         self._counter = Counter(settings, redis_keys.DETECTION_COUNTS)
@@ -84,10 +71,10 @@ class Alerts:
             StorageError: the node of the table stays away. Redis is told later if it is away now.
         """
         began = time.monotonic()
-        looked = rows.collect()
-        if not looked:
+        arrived = rows.toArrow()
+        if not len(arrived):
             return
-        told, counts = self._verdicts.take(number, looked)
+        told, counts = self._detector.take(number, arrived)
         bodies = [alert.to_json() for alert, _ in told]
         tracks = [tracks.to_json() if has_kept_tracks(alert) else None for alert, tracks in told]
         held = patiently(self._settings, "Writing warnings", lambda: self._table.write(bodies, tracks))

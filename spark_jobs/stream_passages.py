@@ -25,7 +25,6 @@ from pyspark.sql.streaming import StreamingQuery
 
 from kakou.connections import spark_kafka_options
 from kakou.detection.casebook import CASEBOOK_FORMAT
-from kakou.detection.state import STATE_FORMAT
 from kakou.errors import KakouError
 from kakou.settings import Settings, load_settings
 from spark_jobs import detect, ingest
@@ -45,7 +44,6 @@ _EVERY: Final = {ingest.QUERY: "1 second", detect.QUERY: "1 second"}
 _PROPERTIES: Final = {
     "spark.scheduler.mode": "FAIR",
     "spark.sql.streaming.stopTimeout": "15s",
-    "spark.python.daemon.module": "spark_jobs.worker_daemon",
 }
 _LEDGER_FORMAT: Final = 1
 _GRACE_S: Final = 20
@@ -58,11 +56,8 @@ def run(settings: Settings, stop: threading.Event) -> int:
     """Runs both queries until one fails or ``stop`` is set; returns the exit code."""
     # Patiently: a process that ends at once is not started again for long.
     patiently(settings, "Comparing the schema of the nodes", lambda: demand_newest(settings))
-    formats = {
-        "state": STATE_FORMAT, "casebook": CASEBOOK_FORMAT, "buckets": settings.detection_buckets,
-    }  # fmt: skip
     ingest_folder = checkpoint_of(settings, ingest.QUERY, {"ledger": _LEDGER_FORMAT})
-    detection_folder = checkpoint_of(settings, detect.QUERY, formats)
+    detection_folder = checkpoint_of(settings, detect.QUERY, {"casebook": CASEBOOK_FORMAT})
     spark = build_session(settings, "stream", extra=_PROPERTIES)
     listener = ProgressListener(settings)
     spark.streams.addListener(listener)
@@ -79,7 +74,7 @@ def run(settings: Settings, stop: threading.Event) -> int:
         warned = boundary.guard(detect.QUERY, alerts)
         queries = [
             _start(spark, parsed(source), ingest.QUERY, str(ingest_folder), stored),
-            _start(spark, detect.detected(source, settings), detect.QUERY, str(detection_folder), warned),
+            _start(spark, detect.passes(source), detect.QUERY, str(detection_folder), warned),
         ]
         _LOG.info("started", queries=[query.name for query in queries])
         failed = _watch(queries, stop, alerts.tend)

@@ -1,4 +1,4 @@
-"""The second stage: from contradictions, as they come, to one verdict for each plate, and to its final one.
+"""From contradictions, as they come, to one verdict for each plate, and to its final one.
 
 A pass is remembered for as long as a contradiction may still ask about it, under its plate; a plate with
 contradictions has a record, which keeps what belongs to its open episodes. An episode is final when nothing
@@ -49,7 +49,7 @@ from kakou.detection.rules import Rules
 from kakou.detection.state import NO_TIME, State, plate_keys
 from kakou.detection.tracks import Tracks
 
-# Of what is pickled: ``Record``, and all that it holds; ``Clocks``.
+# Of ``Memory`` and all that it holds, as it is kept.
 CASEBOOK_FORMAT: Final = 1
 # A plate is judged again so long after it was touched: by then its neighbours have shown where they are.
 _AGAIN_S: Final = (300, 900, 3600)
@@ -134,8 +134,7 @@ class Casebook:
         self._knowledge = knowledge
         self._past = past
         self._stamp = stamp
-        # Each bucket tells by its own newest pass what is late, and one may be a little behind the others.
-        self._late = 2 * rules.limits.lateness
+        self._late = rules.limits.lateness
         self._pairs: defaultdict[int, set[Pair]] = defaultdict(set)
         self._due: list[tuple[int, str]] = []
         self._queued: set[tuple[int, str]] = set()
@@ -147,13 +146,18 @@ class Casebook:
             memory.gates = rules.gates
         self._look_at_clocks()
 
+    @property
+    def passes(self) -> State:
+        """What a batch may contradict: all passes that are remembered."""
+        return replace(self._memory.passes, newest=self._memory.newest)
+
     def take(self, fresh: pa.Table, found: pl.DataFrame, newest: int) -> list[Told]:
-        """Takes what the first stage found in one batch.
+        """Takes what ``contradictions_of`` found in one batch.
 
         Args:
             fresh: passes on time under whole plates that were not known before, ``state.STATE_SCHEMA``.
             found: contradictions, ``contradictions.CONTRADICTION_SCHEMA``.
-            newest: newest time that the first stage has seen.
+            newest: newest time that was seen.
 
         Returns:
             alerts of the plates whose verdict is new or has changed.
@@ -161,7 +165,8 @@ class Casebook:
         memory = self._memory
         # A batch may leap over hours; what it makes due still needs what the time before it remembered.
         known, memory.newest = memory.newest, max(memory.newest, newest)
-        kept, sampled_for = CONTEXT_S + PRESENCE_S + self._late, BLOCK_S + 2 * MARGIN_S + self._late
+        kept = max(CONTEXT_S + PRESENCE_S + self._late, self._rules.limits.retention)
+        sampled_for = BLOCK_S + 2 * MARGIN_S + self._late
         memory.passes = memory.passes.grown(fresh, memory.newest, known - kept)
         sampled = fresh.filter(pa.array(in_sample(fresh["key"].to_numpy(), self._knowledge)))
         memory.sample = memory.sample.grown(sampled, memory.newest, known - sampled_for)

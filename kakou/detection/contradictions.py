@@ -88,12 +88,21 @@ class Looked(NamedTuple):
     """What one batch gave.
 
     Attributes:
-        state: for the next call.
+        newest: newest time seen.
         found: the contradictions that it completes, ``CONTRADICTION_SCHEMA``: each pair once, ``first``
             before ``second`` by (time, id).
         counts: what became of its passes.
-        fresh: those that were taken into the state, ``state.STATE_SCHEMA``.
+        fresh: those that are to be remembered, ``state.STATE_SCHEMA``.
     """
+
+    newest: int
+    found: pa.Table
+    counts: Counts
+    fresh: pa.Table
+
+
+class Taken(NamedTuple):
+    """As ``Looked``, with the state for the next call in place of the newest time."""
 
     state: State
     found: pa.Table
@@ -101,16 +110,24 @@ class Looked(NamedTuple):
     fresh: pa.Table
 
 
-def find_contradictions(state: State, batch: pa.Table, rules: Rules) -> Looked:
-    """Takes one batch of passes into the state and returns the contradictions that it completes.
-
-    Called by the runtime once per bucket and batch, with the state that the last call returned.
+def find_contradictions(state: State, batch: pa.Table, rules: Rules) -> Taken:
+    """Takes one batch of passes into the state, which remembers no more than it must.
 
     Args:
         state: that of an earlier call; at first ``State()``.
+        batch, rules: as for ``contradictions_of``.
+    """
+    newest, found, counts, fresh = contradictions_of(state, batch, rules)
+    return Taken(state.grown(fresh, newest, newest - rules.limits.retention), found, counts, fresh)
+
+
+def contradictions_of(state: State, batch: pa.Table, rules: Rules) -> Looked:
+    """The contradictions that a batch of passes completes, with those before it and with each other.
+
+    Args:
+        state: what is remembered: all that was ``fresh``, for as long as ``Limits.retention`` at least.
         batch: ``state.BATCH_SCHEMA`` in order of arrival; times are whole seconds of local time.
         rules: window, lateness and travel times.
-
     """
     arrived = pl.DataFrame(pl.from_arrow(batch))
     decidable = arrived.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
@@ -118,6 +135,8 @@ def find_contradictions(state: State, batch: pa.Table, rules: Rules) -> Looked:
 
     keys = plate_keys(on_time["hphm"])
     known = pl.DataFrame(pl.from_arrow(state.under(keys))).cast(_KNOWN)
+    # What is remembered for longer is out of reach, and counts in no crowd.
+    known = known.filter(pl.col("t") >= state.newest - rules.limits.retention)
     fresh = on_time.with_columns(pl.Series("key", keys)).unique(
         ["hphm", "gcxh"], keep="first", maintain_order=True
     )
@@ -137,8 +156,7 @@ def find_contradictions(state: State, batch: pa.Table, rules: Rules) -> Looked:
         contradictions=len(found),
     )
     added = _arrow(fresh.select(STATE_SCHEMA.names)).cast(STATE_SCHEMA)
-    after = state.grown(added, newest, newest - rules.limits.retention)
-    return Looked(after, _arrow(found), counts, added)
+    return Looked(newest, _arrow(found), counts, added)
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:

@@ -1,5 +1,5 @@
-"""What the detector remembers of one bucket of plates: every pass that a later one may still contradict, and
-the newest time that was seen.
+"""What the detector remembers: every pass that a later one may still contradict, and the newest time that
+was seen.
 
 The passes lie in pieces that never change. A batch adds one; eight of a level are put together into one of
 the next, until a piece is large enough to stay; a piece goes once all of it is forgotten. So what a batch
@@ -23,13 +23,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kakou.errors import StateFormatError
-
-STATE_FORMAT: Final = 4
 # Below this no time was seen; far from any date, and far from the edge of 64 bits.
 NO_TIME: Final = -(10**15)
 
-MARK: Final = {b"format": str(STATE_FORMAT).encode()}
 _WORD: Final = pa.dictionary(pa.int32(), pa.string())  # few values, each many times
 STATE_SCHEMA: Final = pa.schema(
     [
@@ -47,7 +43,7 @@ BATCH_SCHEMA: Final = pa.schema(
     [(name, pa.string()) for name in ("gcxh", "kkmc", "hpzl", "hphm", "clppxh")]
     + [("t", pa.int64()), ("arrival", pa.int64())]
 )
-# Pieces of a level that become one of the next, and the passes from which on a piece of a bucket stays.
+# Pieces of a level that become one of the next, and the passes from which on a piece stays.
 FAN: Final = 8
 LARGE: Final = 8_000
 LAST_LEVEL: Final = 99
@@ -55,7 +51,7 @@ LAST_LEVEL: Final = 99
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Some passes of a bucket.
+    """Some passes.
 
     Attributes:
         passes: ``STATE_SCHEMA`` by ``key``.
@@ -78,7 +74,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class State:
-    """All that is remembered of a bucket.
+    """All that is remembered.
 
     Attributes:
         newest: newest time seen, in seconds of local time; ``NO_TIME`` if none.
@@ -131,7 +127,7 @@ def _piece(tables: Iterable[pa.Table], level: int, horizon: int, large: int) -> 
     if not len(joined):
         return None
     whole = joined.unify_dictionaries().sort_by("key").combine_chunks()
-    return Piece(whole.replace_schema_metadata(MARK), LAST_LEVEL if len(whole) >= large else level)
+    return Piece(whole, LAST_LEVEL if len(whole) >= large else level)
 
 
 def plate_keys(plates: pl.Series) -> npt.NDArray[np.uint64]:
@@ -141,39 +137,3 @@ def plate_keys(plates: pl.Series) -> npt.NDArray[np.uint64]:
     13511129491371126323
     """
     return pd.util.hash_array(plates.to_numpy().astype(object), categorize=False)
-
-
-def to_bytes(passes: pa.Table) -> bytes:
-    """Passes as one Arrow IPC stream. Not compressed: the store that keeps it does that, and once."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, passes.schema) as writer:
-        writer.write_table(passes)
-    return bytes(sink.getvalue())
-
-
-def from_bytes(blob: bytes) -> pa.Table:
-    """Reads the passes that ``to_bytes`` wrote.
-
-    Raises:
-        StateFormatError: written by a version with another format.
-    """
-    try:
-        table = pa.ipc.open_stream(blob).read_all()
-    except pa.ArrowInvalid as error:
-        raise StateFormatError(f"The detection state cannot be read ({error}). {MEND}") from error
-    demand_format(int((table.schema.metadata or {}).get(b"format", 0)))
-    return table
-
-
-def demand_format(found: int) -> None:
-    """Raises ``StateFormatError`` where a state was written in another format."""
-    if found != STATE_FORMAT:
-        raise StateFormatError(
-            f"The detection state has format {found}, this version reads {STATE_FORMAT}. {MEND}"
-        )
-
-
-MEND: Final = (
-    "Start the version that wrote it, or remove the checkpoint of the detection query; "
-    "it then reads what Kafka still holds again."
-)

@@ -24,7 +24,6 @@ from peers.contradict import Pass, Rule
 from pyspark.sql import DataFrame, Row
 from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle, StreamingQueryListener
 
-from kakou.detection.state import STATE_FORMAT
 from kakou.settings import Settings, load_settings
 from spark_jobs import detect
 from spark_jobs.checkpoint import checkpoint_of, query_id
@@ -108,20 +107,20 @@ def read(source: DataFrame, settings: Settings, _told: Told, _job: dict[str, Any
     def forget(rows: DataFrame, _number: int) -> None:
         rows.write.format("noop").mode("overwrite").save()
 
-    return detect.passes(source, settings.detection_buckets), forget
+    return detect.passes(source), forget
 
 
 def ours(source: DataFrame, settings: Settings, _told: Told, _job: dict[str, Any]) -> tuple[DataFrame, Sink]:
     """Query ``detection``, with table ``warnings`` and Redis."""
-    folder = checkpoint_of(settings, detect.QUERY, _formats(settings))
-    return detect.detected(source, settings), detect.Alerts(settings, partial(query_id, folder))
+    folder = checkpoint_of(settings, detect.QUERY, {})
+    return detect.passes(source), detect.Alerts(settings, partial(query_id, folder), folder / "casebook")
 
 
 def state_call(
     in_pandas: bool, source: DataFrame, settings: Settings, told: Told, job: dict[str, Any]
 ) -> tuple[DataFrame, Sink]:
     """Grouped by plate."""
-    passes = detect.passes(source, settings.detection_buckets).select("hphm", "t", "gcxh", "kkmc")
+    passes = detect.passes(source).select("hphm", "t", "gcxh", "kkmc")
     plates, output = passes.groupBy("hphm"), "plate string, first string, second string"
     if in_pandas:
         processor: PerPlate = PerPlateInPandas(job["rule"])
@@ -136,9 +135,14 @@ def state_call(
     return found, note
 
 
-def _formats(settings: Settings) -> dict[str, int]:
-    return {"state": STATE_FORMAT, "buckets": settings.detection_buckets}
-
+# What Spark's own state is at its best with; ours needs none of it.
+STATE = {
+    "spark.sql.streaming.stateStore.providerClass": (
+        "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+    ),
+    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
+}
 
 CONTESTANTS = {
     "read": read, "ours": ours, "state-call": partial(state_call, False),
@@ -150,7 +154,7 @@ def main() -> None:
     """Reads until it is ended."""
     name, job = sys.argv[1], read_job(sys.argv[2])
     settings, told = load_settings(_env_file=None), Told(job["out"])
-    spark = build_session(settings, f"bench-{name}", extra=_PROPERTIES)
+    spark = build_session(settings, f"bench-{name}", extra=_PROPERTIES | STATE)
     spark.streams.addListener(Telling(told, settings.topic))
     frame, sink = CONTESTANTS[name](read_topic(spark, settings), settings, told, job)
     folder = settings.checkpoint_dir / (detect.QUERY if name == "ours" else name)

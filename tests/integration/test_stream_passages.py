@@ -359,7 +359,12 @@ def test_what_was_withheld_is_counted_once(settings: Settings, finished: Sent) -
 
 @pytest.mark.usefixtures("finished")
 def test_another_format_stops_the_job_in_clear_words(settings: Settings, tmp_path: Path) -> None:
-    other = settings.model_copy(update={"detection_buckets": settings.detection_buckets + 1})
-    job = Job(other, tmp_path / "log")
-    assert job.process.wait(60) == 1
+    note = settings.checkpoint_dir / "detection" / "formats.json"
+    ours = note.read_text("utf-8")
+    note.write_text('{"state": 0, "buckets": 16}', "utf-8")
+    try:
+        job = Job(settings, tmp_path / "log")
+        assert job.process.wait(60) == 1
+    finally:
+        note.write_text(ours, "utf-8")
     assert "remove that folder" in job.tail() and "Traceback" not in job.tail()

@@ -6,20 +6,16 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from kakou.detection.contradictions import CROWD, find_contradictions
+from kakou.detection.contradictions import CROWD, contradictions_of, find_contradictions
 from kakou.detection.rules import Limits, Rules, build_rules
 from kakou.detection.state import (
     BATCH_SCHEMA,
     FAN,
     LARGE,
     LAST_LEVEL,
-    STATE_FORMAT,
     State,
-    from_bytes,
-    to_bytes,
 )
 from kakou.detection.travel import TRAVEL_SCHEMA
-from kakou.errors import StateFormatError
 
 PLATE = "苏C12345"
 MINUTE = 60
@@ -190,12 +186,12 @@ def test_an_empty_batch_changes_nothing(rules: Rules) -> None:
     assert again == state and again.newest == 7 and len(found) == counts.passes == 0
 
 
-def test_state_survives_its_bytes_and_another_format_is_refused(rules: Rules) -> None:
-    state, _, _, _ = find_contradictions(State(), batch(("1", PLATE, "A", 7)), rules)
-    (piece,) = state.pieces
-    assert from_bytes(to_bytes(piece.passes)).equals(piece.passes, check_metadata=True)
-    other = piece.passes.replace_schema_metadata({b"format": str(STATE_FORMAT + 1)})
-    with pytest.raises(StateFormatError, match=f"format {STATE_FORMAT + 1}"):
-        from_bytes(to_bytes(other))
-    with pytest.raises(StateFormatError, match="cannot be read"):
-        from_bytes(b"not arrow at all")
+def test_what_is_remembered_for_longer_than_it_must_changes_nothing(rules: Rules) -> None:
+    """The stream asks a memory that reaches back for hours; a crowd counts within reach only."""
+    old = batch(*((f"{at:04d}", PLATE, "A", at) for at in range(CROWD)))
+    kept, _, _, _ = find_contradictions(State(), old, rules)
+    at = rules.limits.retention + 10 * MINUTE
+    rows = batch(("x", PLATE, "A", at), ("y", PLATE, "B", at + MINUTE))
+    newest, found, counts, fresh = contradictions_of(State(at, kept.pieces), rows, rules)
+    assert pairs(found) == pairs(find_contradictions(State(), rows, rules)[1]) == [("x", "y")]
+    assert newest == at + MINUTE and counts.crowded == 0 and len(fresh) == 2

@@ -11,9 +11,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from kakou.detection import rule_commands
 from kakou.settings import load_settings
 
 detect = typer.Typer(help="Find cloned plates.", no_args_is_help=True)
+rule_commands.add_to(detect)
 
 
 @detect.callback()

@@ -6,7 +6,7 @@ output, which is in order of time. The live tables are never asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,7 +23,8 @@ Source = Literal["archive", "batch", "file"]
 COLUMNS: Final = ("gcxh", "kkmc", "hpzl", "hphm", "clppxh", "t")
 BATCH_FILE: Final = "master_data_cleaned.parquet"
 _PLACE: Final = {"KAFKA_PARTITION": "partition", "KAFKA_OFFSET": "offset"}
-_DAY: Final = pl.from_epoch("t", time_unit="s").dt.date().alias("day")
+# A day with less than this share of the fullest one is but the stamps of clocks that are wrong.
+_LEAST_SHARE: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -57,56 +58,68 @@ def read_stored(settings: Settings, most: int, until: date | None, given: Path |
         BadInputError: no such day is stored, or a file cannot be read.
     """
     archive = _archived(given or settings.history_dir)
-    if given is not None and not archive:
-        read = pl.concat(read_passes(path, settings.origins).passes for path in _files_of(given))
-        of_file: dict[date, Source] = dict.fromkeys(read.select(_DAY)["day"].unique(), "file")
-        days = _newest(of_file, most, until, f"{given} holds")
-        return _stored(read.filter(_of_days(days)), days, "file")
-    batch = settings.clean_dir / BATCH_FILE
-    stored: dict[date, Source] = {} if given else dict.fromkeys(_days_of_batch(batch, settings), "batch")
-    days = _newest(stored | dict.fromkeys(archive, "archive"), most, until, f"{given or settings.var} holds")
-    files = [file for day in sorted(days) if days[day] == "archive" for file in archive[day]]
+    if given is None:
+        return _of_days(archive, settings.clean_dir / BATCH_FILE, settings, most, until)
+    if archive:
+        return _of_days(archive, None, settings, most, until)
+    every = pl.concat(read_passes(path, settings.origins).passes for path in _files_of(given))
+    counts = every.group_by(_day()).len()
+    days = _newest({day: ("file", count) for day, count in counts.iter_rows()}, most, until)
+    return _stored(every.filter(_day().is_in(list(days))), days, "file")
+
+
+def _of_days(
+    archive: Mapping[date, list[Path]], batch: Path | None, settings: Settings, most: int, until: date | None
+) -> StoredPasses:
+    stored: dict[date, tuple[Source, int]] = {}
+    if batch is not None and batch.exists():
+        counts = _observed(batch, settings).group_by(pl.col("GCSJ").dt.date()).len()
+        stored |= {day: ("batch", count) for day, count in _collected(counts, batch).iter_rows() if day}
+    for day, files in archive.items():
+        count = _collected(pl.scan_parquet(files).select(pl.len()), files[0]).item()
+        stored[day] = "archive", count
+    days = _newest(stored, most, until)
+    files = [file for day, (source, _) in days.items() if source == "archive" for file in archive[day]]
+    rest = [day for day, (source, _) in days.items() if source == "batch"]
     parts = [_read(pl.scan_parquet(files), files[0])] if files else []
-    if "batch" in days.values():
-        seen = _observed(batch, settings)
-        rest = {day: source for day, source in days.items() if source == "batch"}
-        parts.append(_read(seen.filter(pl.col("GCSJ").dt.date().is_in(list(rest))), batch))
+    if batch is not None and rest:
+        wanted = pl.col("GCSJ").dt.date().is_in(rest)
+        parts.append(_read(_observed(batch, settings).filter(wanted), batch))
     passes, order = in_order_of_arrival(pl.concat(parts))
     return _stored(passes.select(COLUMNS), days, order)
 
 
-def _stored(passes: pl.DataFrame, days: dict[date, Source], order: Order) -> StoredPasses:
-    counts = dict(passes.group_by(_DAY).len().iter_rows())
+def _stored(passes: pl.DataFrame, days: dict[date, tuple[Source, int]], order: Order) -> StoredPasses:
     first, last = min(days), max(days)
     between = (first + timedelta(days=number) for number in range((last - first).days))
-    return StoredPasses(
-        passes,
-        {day: (days[day], counts.get(day, 0)) for day in sorted(days)},
-        tuple(day for day in between if day not in days),
-        order,
-    )
+    return StoredPasses(passes, days, tuple(day for day in between if day not in days), order)
 
 
-def _newest(stored: dict[date, Source], most: int, until: date | None, holds: str) -> dict[date, Source]:
-    """The newest of the stored days, at most so many.
+def _newest(
+    stored: Mapping[date, tuple[Source, int]], most: int, until: date | None
+) -> dict[date, tuple[Source, int]]:
+    """The newest of the stored days, at most so many, the oldest first.
 
     Raises:
         BadInputError: there is none.
     """
-    days = sorted(day for day in stored if until is None or day <= until)[-most:]
-    if not days:
-        why = f" up to {until}; the first one is {min(stored)}" if until and stored else ""
-        raise BadInputError(
-            f"{holds} no stored day{why}. Run `kakou etl run`, wait for the DAG archive_day, or name passes "
-            "with --passes."
-        )
-    return {day: stored[day] for day in days}
+    least = _LEAST_SHARE * max((count for _, count in stored.values()), default=0)
+    real = sorted(day for day, (_, count) in stored.items() if count and count >= least)
+    days = [day for day in real if until is None or day <= until][-most:]
+    if days:
+        return {day: stored[day] for day in days}
+    if real:
+        raise BadInputError(f"No day up to {until} is stored; the first one is {real[0]}. Name a later one.")
+    raise BadInputError(
+        "No day is stored: neither archive nor batch output holds passes. Run `kakou etl run`, wait for the "
+        "DAG archive_day, or name passes with --passes."
+    )
 
 
 def _archived(folder: Path) -> dict[date, list[Path]]:
     """The files of each archived day; a day's folder appears whole."""
     found = {}
-    for path in sorted(folder.glob("day=*")):
+    for path in folder.glob("day=*"):
         try:
             day = date.fromisoformat(path.name.removeprefix("day="))
         except ValueError:
@@ -125,38 +138,36 @@ def _files_of(given: Path) -> list[Path]:
     return files
 
 
-def _days_of_batch(path: Path, settings: Settings) -> Iterable[date]:
-    if not path.exists():
-        return []
-    days = _observed(path, settings).select(pl.col("GCSJ").dt.date().alias("day").unique())
-    return [day for (day,) in _collected(days, path).iter_rows() if day is not None]
-
-
-def _observed(path: Path, settings: Settings) -> pl.LazyFrame:
+def _observed(batch: Path, settings: Settings) -> pl.LazyFrame:
     """The rows of the batch output that a gate saw, or all where the settings say so."""
-    scan = pl.scan_parquet(path)
+    scan = pl.scan_parquet(batch)
     return scan if settings.origins == "all" else scan.filter(pl.col("ORIGIN") == "observed")
 
 
-def _of_days(days: Iterable[date]) -> pl.Expr:
-    return pl.from_epoch("t", time_unit="s").dt.date().is_in(list(days))
+def _day() -> pl.Expr:
+    return pl.from_epoch("t", time_unit="s").dt.date()
 
 
 def _read(scan: pl.LazyFrame, path: Path) -> pl.DataFrame:
-    """Columns ``COLUMNS`` and ``partition``, ``offset``, null where nothing is known of Kafka."""
-    try:
-        has = scan.collect_schema()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise _unreadable(path, error) from error
+    """``COLUMNS``, and ``partition`` and ``offset``, null where nothing is known of Kafka."""
+    has = _columns(scan, path)
     text = (
         pl.col(name.upper()).cast(pl.String).fill_null("").str.strip_chars().alias(name)
-        for name in COLUMNS[:-1]
+        for name in COLUMNS
+        if name != "t"
     )
     place = (
         (pl.col(name) if name in has else pl.lit(None)).cast(pl.Int64).alias(short)
         for name, short in _PLACE.items()
     )
     return _collected(scan.select(*text, pl.col("GCSJ").dt.epoch("s").alias("t"), *place), path)
+
+
+def _columns(scan: pl.LazyFrame, path: Path) -> list[str]:
+    try:
+        return scan.collect_schema().names()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _unreadable(path, error) from error
 
 
 def _collected(scan: pl.LazyFrame, path: Path) -> pl.DataFrame:

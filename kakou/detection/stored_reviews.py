@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 import pymysql
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kakou.connections import connect, node_names
+from kakou.connections import connect
 from kakou.detection.rehearsal import Reviewed
 from kakou.errors import BadInputError, KakouError, StorageError
+from kakou.secret_files import secret_path
 from kakou.settings import Settings
+from kakou.topology import load_topology
 
 _ZERO = datetime(1970, 1, 1)
 _QUERY = (
@@ -38,9 +40,12 @@ def stored_reviews(settings: Settings, days: Iterable[date]) -> list[Reviewed]:
         StorageError: the node that keeps them does not answer.
     """
     wanted = sorted(days)
+    if not secret_path(settings, "db_reader").exists():
+        raise StorageError("The reviews could not be read (no store was ever started here).")
     try:
+        keeper = load_topology(settings.topology_dir).single["reviews"]
         with (
-            connect(settings, node_names(settings)[0], "kakou_reader", connect_timeout=3) as node,
+            connect(settings, keeper, "kakou_reader", connect_timeout=3) as node,
             node.cursor() as cursor,
         ):
             cursor.execute(_QUERY, (wanted[0], wanted[-1] + timedelta(days=1)))
@@ -52,8 +57,8 @@ def stored_reviews(settings: Settings, days: Iterable[date]) -> list[Reviewed]:
 
 
 def read_reviews(path: Path, days: Iterable[date]) -> list[Reviewed]:
-    """The same from a file: a JSON object per line with ``plate``, ``at`` (``YYYY-MM-DD HH:MM:SS``, local time
-    of a pass) and ``outcome`` (``confirmed`` or ``false``).
+    """The same from a file: a JSON object per line with ``plate``, ``at`` (local time of a pass,
+    ``YYYY-MM-DD HH:MM:SS``) and ``outcome`` (``confirmed`` or ``false``).
 
     Raises:
         BadInputError: it is missing, or a line is none.

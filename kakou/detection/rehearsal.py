@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 from kakou.alert import Alert
@@ -83,12 +84,21 @@ class ReviewedMatters:
     """Reviews held against what both rules say.
 
     Attributes:
-        counts: matters by what the review found and what becomes of the call.
+        found: what the review found and what becomes of the call, by plate and begin of the matter.
         unmatched: reviews of plates of which neither rule says anything, by what they found.
     """
 
-    counts: Counter[tuple[Outcome, Change]] = field(default_factory=Counter)
-    unmatched: Counter[Outcome] = field(default_factory=Counter)
+    found: dict[tuple[str, int], tuple[Outcome, Change]]
+    unmatched: Counter[Outcome]
+
+    @cached_property
+    def counts(self) -> Counter[tuple[Outcome, Change]]:
+        """Matters by what the review found and what becomes of the call."""
+        return Counter(self.found.values())
+
+    def of(self, matter: Matter) -> Outcome | None:
+        """What the review of a matter found; None where there is none."""
+        return self.found.get((matter.plate, matter.begin), (None,))[0]
 
     @property
     def old(self) -> Precision:
@@ -183,7 +193,7 @@ def hold_against_reviews(matters: Iterable[Matter], reviews: Iterable[Reviewed])
             found[near.plate, near.begin] = review.outcome, near.change
         else:
             unmatched[review.plate, review.at] = review.outcome
-    return ReviewedMatters(Counter(found.values()), Counter(unmatched.values()))
+    return ReviewedMatters(found, Counter(unmatched.values()))
 
 
 def _apart(matter: Matter, at: int) -> int:

@@ -74,14 +74,16 @@ def rehearsal_page(report: Mapping[str, Any], most: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """A share for reading: nothing is certain, however it is rounded.
+    return "–" if share is None else f"{share * 100:.1f} %"
 
-    >>> _percent(0.99996), _percent(0.5), _percent(None)
-    ('> 99.9 %', '50.0 %', '–')
+
+def _sure(confidence: float) -> str:
+    """A confidence for reading: nothing is certain, however it is rounded.
+
+    >>> _sure(1.0), _sure(0.5)
+    ('> 99.9 %', '50.0 %')
     """
-    if share is None:
-        return "–"
-    return "> 99.9 %" if 0.999 < share < 1 else f"{share * 100:.1f} %"
+    return "> 99.9 %" if confidence > 0.999 else _percent(confidence)
 
 
 @cache
@@ -93,6 +95,6 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(percent=_percent, number=lambda n: f"{n:,}", link=quote)
+    environment.filters.update(percent=_percent, sure=_sure, number=lambda n: f"{n:,}", link=quote)
     text = resources.files("kakou.detection").joinpath("rehearsal.html").read_text(encoding="utf-8")
     return environment.from_string(text)

@@ -34,8 +34,19 @@ class Side:
     verdicts: Mapping[str, int]
 
 
-def report_of(old: Side, new: Side, matters: Sequence[Matter], days: Iterable[date]) -> dict[str, Any]:
+def report_of(
+    old: Side,
+    new: Side,
+    matters: Sequence[Matter],
+    days: Iterable[date],
+    reviewed: ReviewedMatters | None,
+) -> dict[str, Any]:
     """What two rules say, side by side.
+
+    Args:
+        matters: of ``compare``.
+        days: those that were judged.
+        reviewed: of ``hold_against_reviews``; None where the reviews could not be read.
 
     Returns:
         ``rules``, ``passes``, ``verdicts``, ``counts``, ``load``, ``busiest``; ``added``, ``removed`` and
@@ -65,16 +76,16 @@ def report_of(old: Side, new: Side, matters: Sequence[Matter], days: Iterable[da
             for shift in shifts
         ],
         "busiest": {side: _busiest(load[side]) for side in SIDES},
-        "added": [_side_by_side(one) for one in _surest(by_change["added"], "new")],
-        "removed": [_side_by_side(one) for one in _surest(by_change["removed"], "old")],
-        "changed": [_side_by_side(one) for one in changed],
+        "added": [_side_by_side(one, reviewed) for one in _surest(by_change["added"], "new")],
+        "removed": [_side_by_side(one, reviewed) for one in _surest(by_change["removed"], "old")],
+        "changed": [_side_by_side(one, reviewed) for one in changed],
     }  # fmt: skip
 
 
 def reviews_of(found: ReviewedMatters) -> dict[str, Any]:
-    """What people found out of the calls of both rules, as ``report["reviews"]`` has it."""
+    """What people found out of the calls of both rules: cases by what they found and what becomes of the
+    call, and the precision of both rules."""
     return {
-        "known": True,
         **{
             outcome: {change: found.counts[outcome, change] for change in CHANGES}
             | {"unmatched": found.unmatched[outcome]}
@@ -82,11 +93,6 @@ def reviews_of(found: ReviewedMatters) -> dict[str, Any]:
         },
         "precision": {"old": _precision(found.old), "new": _precision(found.new)},
     }
-
-
-def reviews_unknown(why: str) -> dict[str, Any]:
-    """``report["reviews"]`` where the reviews could not be read."""
-    return {"known": False, "why": why}
 
 
 def _surest(matters: Iterable[Matter], side: str) -> list[Matter]:
@@ -113,11 +119,12 @@ def _severity(said: Said | None) -> str | None:
     return said.alert.severity if said else None
 
 
-def _side_by_side(matter: Matter) -> dict[str, Any]:
+def _side_by_side(matter: Matter, reviewed: ReviewedMatters | None) -> dict[str, Any]:
     return {
         "plate": matter.plate,
         "begin": text_of(matter.begin),
         "last": text_of(matter.last),
+        "reviewed": reviewed.of(matter) if reviewed else None,
         **{side: (said := getattr(matter, side)) and said.alert.to_dict() for side in SIDES},
     }
 

@@ -19,7 +19,7 @@ from kakou.detection.knowledge_bytes import from_bytes
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.rehearsal import Reviewed, Said, compare, hold_against_reviews, said_of
 from kakou.detection.rehearsal_page import rehearsal_page
-from kakou.detection.rehearsal_report import Side, report_of, reviews_of, reviews_unknown
+from kakou.detection.rehearsal_report import Side, report_of, reviews_of
 from kakou.detection.replay import Replayed, replay
 from kakou.detection.rule_files import read_rule, rule_in_force, values_of
 from kakou.detection.rules import Rules, RuleSettings
@@ -118,21 +118,15 @@ def rehearse(
 
     one, two = judged(old, _source(settings, asked.against)), judged(new, str(asked.rule))
     matters = compare(one.said, two.said)
-    report: dict[str, Any] = {
+    reviewed = None if isinstance(reviews, str) else hold_against_reviews(matters, reviews)
+    report = {
         "made_at": stamp,
-        "days": [
-            {"day": day.isoformat(), "from": source, "passes": count}
-            for day, (source, count) in stored.days.items()
-        ],
-        "missing_days": [day.isoformat() for day in stored.missing],
-        "order": stored.order,
+        **_passes(stored),
         "knowledge": {"from": taught_by, "version": knowledge.version},
-        **report_of(one.side, two.side, matters, stored.days),
-        "reviews": {"from": read} | (
-            reviews_unknown(reviews) if isinstance(reviews, str)
-            else reviews_of(hold_against_reviews(matters, reviews))
-        ),
-    }  # fmt: skip
+        **report_of(one.side, two.side, matters, stored.days, reviewed),
+        "reviews": {"from": read, "known": reviewed is not None}
+        | ({"why": reviews} if reviewed is None else reviews_of(reviewed)),
+    }
     _write(out, report, one, two, gates)
     return out, report
 
@@ -142,6 +136,17 @@ def _demand_new(out: Path) -> Path:
         raise BadInputError(f"--out {out} is there already. Name a folder that is not.")
     demand_writable(out / PAGE, None)
     return out
+
+
+def _passes(stored: StoredPasses) -> dict[str, Any]:
+    return {
+        "days": [
+            {"day": day.isoformat(), "from": source, "passes": count}
+            for day, (source, count) in stored.days.items()
+        ],
+        "missing_days": [day.isoformat() for day in stored.missing],
+        "order": stored.order,
+    }
 
 
 def _source(settings: Settings, against: Path | None) -> str:
@@ -174,11 +179,14 @@ def _write(out: Path, report: dict[str, Any], old: _Judged, new: _Judged, gates:
         with scratch_folder(out.parent, out.name) as scratch:
             draft = scratch / "rehearsal"
             draft.mkdir()
-            for one in (*report["added"][:MOST_SHOWN], *report["removed"][:MOST_SHOWN]):
-                one["pages"] = {
-                    side: _write_evidence(draft, side, one[side], judged.done, places)
-                    for side, judged in (("old", old), ("new", new))
-                }
+            for name in ("added", "removed"):
+                for number, one in enumerate(report[name]):
+                    one["pages"] = {
+                        side: _write_evidence(draft, side, one[side], judged.done, places)
+                        if number < MOST_SHOWN
+                        else None
+                        for side, judged in (("old", old), ("new", new))
+                    }
             write_json(draft / REPORT, report)
             write_text(draft / PAGE, rehearsal_page(report, MOST_SHOWN))
             draft.rename(out)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from stored_passes import archive, batch
 
 from etl.io.artefacts import CLEANED, parquet_of
 from kakou.detection.arrival import in_order_of_arrival
@@ -15,7 +16,7 @@ from kakou.detection.stored_days import BATCH_FILE, read_stored
 from kakou.errors import BadInputError
 from kakou.fields import FIELDS_8
 from kakou.settings import Settings
-from sql.archive_files import SCHEMA, day_folder
+from sql.archive_files import day_folder
 
 DAY_S = 86_400
 FIRST = date(2024, 1, 15)
@@ -38,32 +39,6 @@ def passes_of(day: date, count: int = 50, tag: str = "") -> pl.DataFrame:
         for n in range(count)
     ]
     return pl.DataFrame(rows, schema=list(FIELDS_8), orient="row")
-
-
-def archive(settings: Settings, day: date, passes: pl.DataFrame, places: list[tuple[int, int]]) -> None:
-    """As the nightly job writes it: sorted by time, each pass with its place in Kafka."""
-    partition, offset = zip(*places, strict=True)
-    rest = {
-        "PROVINCE": "江苏省",
-        "IS_WEEKEND": 0,
-        "IS_PEAK_HOUR": 0,
-        "VEHICLE_TYPE_NAME": "小型汽车",
-        "BATCH_ID": 1,
-    }
-    table = (
-        passes.with_columns(pl.lit(value).alias(name) for name, value in rest.items())
-        .with_columns(pl.Series("KAFKA_PARTITION", partition), pl.Series("KAFKA_OFFSET", offset))
-        .sort("GCSJ", "GCXH")
-        .to_arrow()
-    )
-    folder = day_folder(settings, day)
-    folder.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame(table.select(SCHEMA.names).cast(SCHEMA)).write_parquet(folder / "dn1-0000.parquet")
-
-
-def batch(settings: Settings, passes: pl.DataFrame, origin: str = "observed") -> None:
-    settings.clean_dir.mkdir(parents=True, exist_ok=True)
-    passes.with_columns(pl.lit(origin).alias("ORIGIN")).write_parquet(settings.clean_dir / BATCH_FILE)
 
 
 def in_turn(count: int, first: int = 0) -> list[tuple[int, int]]:

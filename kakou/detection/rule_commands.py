@@ -172,4 +172,4 @@ def _notes(report: dict[str, Any]) -> list[str]:
 
 
 def _few(days: list[str]) -> str:
-    return ", ".join(days) if len(days) <= 7 else f"{len(days)} days, from {days[0]} to {days[-1]}"
+    return ", ".join(days) if len(days) <= 3 else f"{len(days)} days, from {days[0]} to {days[-1]}"

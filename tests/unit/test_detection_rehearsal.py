@@ -6,13 +6,19 @@ from collections import Counter
 from datetime import date
 
 import pytest
+from gates_in_a_row import DAY_S, GATES, REGISTRY, drive, frame, honest
 
 from kakou.alert import Alert, AlertPass, Severity, Verdict, alert_id, case_id
 from kakou.detection.cases import CASE_S
+from kakou.detection.knowledge import learn_knowledge
+from kakou.detection.learned_rules import rules_of
 from kakou.detection.precision import Precision
-from kakou.detection.rehearsal import Matter, Reviewed, Said, compare, hold_against_reviews
+from kakou.detection.rehearsal import Matter, Reviewed, Said, compare, hold_against_reviews, said_of
+from kakou.detection.replay import replay
+from kakou.detection.rules import Limits, RuleSettings
 from kakou.detection.shifts import Shift, load_of, shift_at
 from kakou.detection.times import stamp_of, text_of
+from kakou.detection.weighing import Weighing
 
 # 2024-01-15 08:00:00, local time.
 EIGHT = 1_705_305_600
@@ -104,6 +110,29 @@ def test_one_long_case_and_two_short_ones_are_one_matter() -> None:
 
     assert matter.change == "kept" and matter.new == new[1]
     assert (matter.begin, matter.last) == (old.begin, old.last)
+
+
+def test_a_case_is_called_with_the_day_that_says_enough() -> None:
+    """
+    day 1  [same make, one pass]   not enough for a strict rule
+    day 2  [three passes]          enough
+    day 3  [three passes]          changes nothing any more
+    """
+    clone = []
+    for day, way, make in ((1, "DB", "大众牌"), (2, "DCB", "丰田牌"), (3, "DCB", "丰田牌")):
+        begin = day * DAY_S + 9 * HOUR
+        clone += drive("苏C12345", begin, "ABCD") + drive("苏C12345", begin + 60, way, make=make, tag="x")
+    passes = frame(sorted([*honest(4), *clone], key=lambda row: row[3]))
+    known = learn_knowledge(frame(honest(4)), list(GATES))
+    days = {}
+    for call_at in (0.5, 0.999):
+        rules, _ = rules_of(REGISTRY, known, RuleSettings(Limits(), weighing=Weighing(call_at=call_at)))
+        done = replay(passes, rules, known, passes.clear(), "Asia/Shanghai")
+        (alert,) = [one for one in done.alerts if one.hphm == "苏C12345"]
+        found = said_of(alert, done.cases[alert.alert_id], rules.weighing)
+        assert found.called is not None
+        days[call_at] = [when // DAY_S for when in (found.begin, found.called, found.last)]
+    assert days == {0.5: [1, 1, 3], 0.999: [1, 2, 3]}
 
 
 def test_the_same_rule_changes_nothing() -> None:

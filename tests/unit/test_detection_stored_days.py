@@ -11,6 +11,8 @@ import pytest
 from stored_passes import archive, batch
 
 from etl.io.artefacts import CLEANED, parquet_of
+from etl.params import EtlParams
+from etl.pipeline import run
 from kakou.detection.arrival import in_order_of_arrival
 from kakou.detection.stored_days import BATCH_FILE, read_stored
 from kakou.errors import BadInputError
@@ -75,6 +77,18 @@ def test_what_no_gate_saw_is_left_out_unless_asked_for(settings: Settings) -> No
         read_stored(settings, 7, None, None)
     everything = settings.model_copy(update={"origins": "all"})
     assert len(read_stored(everything, 7, None, None).passes) == 50
+
+
+def test_what_a_real_batch_leaves_is_read(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    text = passes_of(FIRST, 20).with_columns(pl.col("GCSJ").dt.strftime("%Y-%m-%d %H:%M:%S"))
+    text.write_csv(tmp_path / "raw" / "day.csv")
+    run(tmp_path / "raw", settings.clean_dir, EtlParams(replicate="15-15:16-16"))
+
+    stored = read_stored(settings, 7, None, None)
+
+    assert stored.days == {FIRST: ("batch", 20)} and stored.order == "time", "replicated days are no days"
+    assert stored.passes["t"][0] == 1_705_305_600 and stored.passes["clppxh"][0] == "大众牌"
 
 
 def test_nothing_stored_says_what_to_do(settings: Settings, tmp_path: Path) -> None:

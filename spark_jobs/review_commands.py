@@ -15,7 +15,7 @@ from kakou.errors import BadInputError
 from kakou.settings import load_settings
 
 if TYPE_CHECKING:
-    from kakou.detection.reviews import Precision
+    from kakou.detection.precision import Precision
     from sql.reviews import ReviewedAlert
 
 _CLONED = "cloned_plate"
@@ -62,11 +62,11 @@ def reviews(
 
     Example: kakou detect reviews --limit 10
     """
-    from kakou.detection.reviews import precision_of
+    from kakou.detection.precision import precision_of
     from sql.reviews import reviewed_alerts
 
     found = reviewed_alerts(load_settings())
-    precision = precision_of([one.confirmed for one in found if one.verdict == _CLONED])
+    precision = precision_of(one.confirmed for one in found if one.verdict == _CLONED)
     if as_json:
         listed = [_in_json(one) for one in found[:limit]]
         shown = {"reviewed": len(found), "precision": _precision_in_json(precision), "reviews": listed}
@@ -103,17 +103,19 @@ def _in_json(one: ReviewedAlert) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _precision_in_json(found: Precision | None) -> dict[str, Any] | None:
-    if found is None:
+def _precision_in_json(found: Precision) -> dict[str, Any] | None:
+    if found.interval is None:
         return None
-    return {"n": found.n, "confirmed": found.confirmed, "share": found.share, "low": found.low,
-            "high": found.high}  # fmt: skip
+    low, high = found.interval
+    n = found.confirmed + found.false
+    return {"n": n, "confirmed": found.confirmed, "share": found.share, "low": low, "high": high}
 
 
-def _in_words(found: Precision | None) -> str:
-    if found is None:
+def _in_words(found: Precision) -> str:
+    if found.interval is None:
         return "precision: no alert with the verdict cloned_plate was reviewed yet"
+    low, high = found.interval
     return (
-        f"precision {found.share:.1%} (90 % interval {found.low:.1%} to {found.high:.1%}): "
-        f"{found.confirmed:,} of {found.n:,} reviewed cloned plates were confirmed"
+        f"precision {found.share:.1%} (90 % interval {low:.1%} to {high:.1%}): "
+        f"{found.confirmed:,} of {found.confirmed + found.false:,} reviewed cloned plates were confirmed"
     )

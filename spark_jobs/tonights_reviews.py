@@ -10,7 +10,7 @@ import structlog
 
 from kakou.detection.calibration import Reviewed, calibrate, weight_sum
 from kakou.detection.knowledge_bytes import from_bytes
-from kakou.detection.reviews import precision_of
+from kakou.detection.precision import precision_of
 from kakou.detection.weighing import USUAL, Calibration
 from kakou.errors import KakouError
 from kakou.settings import Settings
@@ -71,11 +71,9 @@ def said_by(alerts: Sequence[ReviewedAlert]) -> TonightsReviews:
         if one.stored.review.reason != "same_owner"
         and (found := weight_sum(json.loads(one.body))) is not None
     ]
-    precision = precision_of([one.confirmed for one in alerts if one.verdict == "cloned_plate"])
+    precision = precision_of(one.confirmed for one in alerts if one.verdict == "cloned_plate")
     # A rule that names its own weights is not moved, so what is moved is always the usual one.
-    return TonightsReviews(
-        calibrate(weighed, USUAL), len(alerts), len(weighed), precision.share if precision else None
-    )
+    return TonightsReviews(calibrate(weighed, USUAL), len(alerts), len(weighed), precision.share)
 
 
 def _learned_last(settings: Settings) -> Calibration | None:

@@ -11,11 +11,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from kakou.detection import rule_commands
 from kakou.detection.evidence_commands import evidence as evidence_of_case
 from kakou.settings import load_settings
 
 detect = typer.Typer(help="Find cloned plates.", no_args_is_help=True)
 detect.command(name="evidence")(evidence_of_case)
+rule_commands.add_to(detect)
 
 
 @detect.callback()

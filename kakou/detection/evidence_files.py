@@ -8,10 +8,20 @@ from pathlib import Path
 import polars as pl
 
 from kakou.alert import Alert
-from kakou.detection.evidence_page import page_of
+from kakou.detection.evidence_page import Place, page_of
 from kakou.detection.tracks import Tracks
 from kakou.errors import BadInputError
 from kakou.whole_files import write_text
+
+
+def places_of(gates: pl.DataFrame) -> dict[str, Place]:
+    """Longitude and latitude of the gates that have both.
+
+    Args:
+        gates: as ``read_gates`` returns them.
+    """
+    placed = gates.drop_nulls(["lon", "lat"])
+    return {gate: (lon, lat) for gate, lon, lat in placed.select("kkmc", "lon", "lat").iter_rows()}
 
 
 def write_evidence(folder: Path, cases: Iterable[tuple[Alert, Tracks]], gates: pl.DataFrame) -> None:
@@ -20,8 +30,7 @@ def write_evidence(folder: Path, cases: Iterable[tuple[Alert, Tracks]], gates: p
     Args:
         gates: as ``read_gates`` returns them.
     """
-    placed = gates.drop_nulls(["lon", "lat"])
-    places = {gate: (lon, lat) for gate, lon, lat in placed.select("kkmc", "lon", "lat").iter_rows()}
+    places = places_of(gates)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for alert, tracks in cases:

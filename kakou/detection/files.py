@@ -79,6 +79,12 @@ def read_gates(path: Path) -> pl.DataFrame:
     )
 
 
+def registered_gates(settings: Settings) -> pl.DataFrame:
+    """The gates of the batch, as ``read_gates``; none before its first run."""
+    path = settings.clean_dir / "kkmc_dimension.csv"
+    return read_gates(path) if path.exists() else pl.DataFrame(schema=_GATE_SCHEMA)
+
+
 def read_travel_times(path: Path) -> pl.DataFrame:
     """Reads learned travel times as ``travel.learn`` makes them.
 
@@ -118,8 +124,8 @@ def read_passes(path: Path, origins: str = _OBSERVED) -> PassesRead:
 
 def load_rules(settings: Settings) -> Rules:
     """Rules from the files that the batch and the night leave; each of them may be missing yet."""
-    gates_file, travel_file = settings.clean_dir / "kkmc_dimension.csv", settings.travel_times_file
-    gates = read_gates(gates_file) if gates_file.exists() else pl.DataFrame(schema=_GATE_SCHEMA)
+    travel_file = settings.travel_times_file
+    gates = registered_gates(settings)
     travel = read_travel_times(travel_file) if travel_file.exists() else pl.DataFrame(schema=TRAVEL_SCHEMA)
     rule = rule_in_force(settings)
     return build_rules(
@@ -152,8 +158,7 @@ def _known(settings: Settings) -> tuple[Rules, Knowledge, list[str]]:
         rules = load_rules(settings)
         return rules, knows_nothing(list(rules.gates)), []
     knowledge = from_bytes(settings.knowledge_file.read_bytes())
-    gates_file = settings.clean_dir / "kkmc_dimension.csv"
-    gates = read_gates(gates_file) if gates_file.exists() else pl.DataFrame(schema=_GATE_SCHEMA)
+    gates = registered_gates(settings)
     knowledge = with_gates(knowledge, gates["kkmc"].unique(maintain_order=True).to_list())
     rules, misplaced = rules_of(gates, knowledge, rule_in_force(settings))
     return rules, knowledge, misplaced

@@ -18,7 +18,7 @@ import polars as pl
 from kakou.alert import Alert
 from kakou.detection.case_alerts import alert_of
 from kakou.detection.case_tracks import tracks_of
-from kakou.detection.cases import chained, judge_case, judge_episode
+from kakou.detection.cases import Case, chained, judge_case, judge_episode
 from kakou.detection.clocks import clocks_by_blocks
 from kakou.detection.contradictions import CONTRADICTION_SCHEMA, Counts, find_contradictions, set_aside
 from kakou.detection.doubts import Crowd, pairs_of
@@ -40,11 +40,12 @@ _SHARE: Final = 0.75
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a file gave: one alert for each plate with a contradiction, its tracks by alert id, and what
-    became of the passes."""
+    """What a file gave: one alert for each plate with a contradiction, its tracks and its case by alert id,
+    and what became of the passes."""
 
     alerts: list[Alert]
     tracks: dict[str, Tracks]
+    cases: dict[str, Case]
     counts: Counts
 
 
@@ -81,8 +82,13 @@ def replay(
     decidable = timed.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
     on_time, *_ = set_aside(decidable, NO_TIME, rules)
     contradictions = pl.concat(every) if every else pl.DataFrame(schema=CONTRADICTION_SCHEMA)
-    judged = _judged(on_time, contradictions, rules, knowledge, history, timezone)
-    return Replayed([alert for alert, _ in judged], {a.alert_id: tracks for a, tracks in judged}, counts)
+    judged = _judged(on_time, contradictions, rules, knowledge, history)
+    stamp = partial(stamp_of, timezone=timezone)
+    alerts = [alert_of(case, rules, stamp) for case in judged]
+    cases = {alert.alert_id: case for alert, case in zip(alerts, judged, strict=True)}
+    return Replayed(
+        alerts, {id: tracks_of(case, rules, knowledge) for id, case in cases.items()}, cases, counts
+    )
 
 
 def _judged(
@@ -91,8 +97,7 @@ def _judged(
     rules: Rules,
     knowledge: Knowledge,
     history: pl.DataFrame,
-    timezone: str,
-) -> list[tuple[Alert, Tracks]]:
+) -> list[Case]:
     if found.is_empty():
         return []
     codes = pl.col("kkmc").replace_strict(rules.code, default=-1, return_dtype=pl.Int64).alias("code")
@@ -110,7 +115,6 @@ def _judged(
     near = whole.filter(pl.col("hphm").is_in(sorted(wanted))).select(Row._fields)
     rows_of = rows_from(Row(*row) for row in near.iter_rows())
     crowd = Crowd(pairs_of(found), context)
-    stamp = partial(stamp_of, timezone=timezone)
     judged = []
     for (plate,), times in found.sort("hphm").group_by("hphm", maintain_order=True):
         episodes = []
@@ -119,9 +123,7 @@ def _judged(
             one = judge_episode(passes, str(plate), crowd)
             if one is not None:
                 episodes.append(one)
-        for chain in chained(episodes):
-            case = judge_case(chain, rules.weighing)
-            judged.append((alert_of(case, rules, stamp), tracks_of(case, rules, knowledge)))
+        judged += [judge_case(chain, rules.weighing) for chain in chained(episodes)]
     return judged
 
 

@@ -53,6 +53,30 @@ def usual_rule(settings: Settings) -> RuleSettings:
     return RuleSettings(limits, settings.fallback_kmh, USUAL)
 
 
+def values_of(rule: RuleSettings) -> dict[str, str | float]:
+    """The keys of a rule file with what the rule has for them."""
+    limits, weighing = rule.limits, rule.weighing
+    return {
+        "version": weighing.version,
+        "prior": weighing.prior,
+        "trust": weighing.trust,
+        "call_at": weighing.call_at,
+        "window_minutes": limits.window // _MINUTE_S,
+        "lateness_minutes": limits.lateness // _MINUTE_S,
+        "future_minutes": limits.future // _MINUTE_S,
+        "fallback_kmh": rule.fallback_kmh,
+    }
+
+
+def keys_named(path: Path) -> frozenset[str]:
+    """The keys that a rule file sets.
+
+    Raises:
+        BadInputError: as ``read_rule``.
+    """
+    return frozenset(_parsed(path).model_dump(exclude_none=True))
+
+
 def read_rule(path: Path, settings: Settings) -> RuleSettings:
     """Reads a rule from a TOML file: ``version``, which names it, and what it sets otherwise.
 
@@ -63,19 +87,7 @@ def read_rule(path: Path, settings: Settings) -> RuleSettings:
     Raises:
         BadInputError: it is missing, no TOML, or a key is unknown or out of range.
     """
-    usual = usual_rule(settings)
-    try:
-        named = _RuleFile(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise BadInputError(f"{path} cannot be read ({error.strerror}). Name a file that can.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path} is no TOML ({error}). Write lines such as call_at = 0.8.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BadInputError(
-            f"{path}: {key}: {first['msg']}. A rule has the keys {', '.join(_RuleFile.model_fields)}."
-        ) from error
+    usual, named = usual_rule(settings), _parsed(path)
     limits = {
         name: minutes * _MINUTE_S
         for name in ("window", "lateness", "future")
@@ -88,3 +100,18 @@ def read_rule(path: Path, settings: Settings) -> RuleSettings:
         named.fallback_kmh or usual.fallback_kmh,
         replace(usual.weighing, **weights, fixed=fixed),
     )
+
+
+def _parsed(path: Path) -> _RuleFile:
+    try:
+        return _RuleFile(**tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read ({error.strerror}). Name a file that can.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path} is no TOML ({error}). Write lines such as call_at = 0.8.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BadInputError(
+            f"{path}: {key}: {first['msg']}. A rule has the keys {', '.join(_RuleFile.model_fields)}."
+        ) from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kakou.detection.calibration import weight_sum
-from kakou.detection.reviews import NOTE_MAX, REASONS, REVIEWER_MAX, Review, fault_of, precision_of
+from kakou.detection.precision import precision_of
+from kakou.detection.reviews import NOTE_MAX, REASONS, REVIEWER_MAX, Review, fault_of
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -32,12 +33,13 @@ def test_what_does_not_fit_is_said_in_words(review: Review, said: str) -> None:
 
 
 def test_an_interval_holds_its_share_and_narrows() -> None:
-    assert precision_of([]) is None
+    assert precision_of([]).share is None and precision_of([]).interval is None
     few, many = precision_of([True] * 4 + [False]), precision_of(([True] * 4 + [False]) * 100)
-    assert few and many and (few.share, many.share) == (0.8, 0.8)
-    assert few.low < many.low < 0.8 < many.high < few.high
-    all_right = precision_of([True] * 10)
-    assert all_right and all_right.low == pytest.approx(0.787, abs=0.001) and all_right.high == 1.0
+    assert few.share == many.share == 0.8
+    assert few.interval and many.interval
+    (few_low, few_high), (many_low, many_high) = few.interval, many.interval
+    assert few_low < many_low < 0.8 < many_high < few_high
+    assert precision_of([True] * 10).interval == (pytest.approx(0.787, abs=0.001), 1.0)
 
 
 def test_the_sum_of_an_alert_is_that_of_its_weighed_reasons() -> None:

@@ -1,0 +1,88 @@
+"""Edge: what people found out about alerts, from table ``reviews`` or from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pymysql
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kakou.connections import connect
+from kakou.detection.rehearsal import Reviewed
+from kakou.errors import BadInputError, KakouError, StorageError
+from kakou.secret_files import secret_path
+from kakou.settings import Settings
+from kakou.topology import load_topology
+
+_ZERO = datetime(1970, 1, 1)
+_QUERY = (
+    "SELECT w.hphm, w.second_gcsj, r.verdict FROM reviews r JOIN warnings w ON w.alert_id = r.alert_id "
+    "WHERE r.verdict IN ('confirmed', 'false') AND w.second_gcsj >= %s AND w.second_gcsj < %s ORDER BY r.id"
+)
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    plate: Annotated[str, Field(min_length=1)]
+    at: datetime
+    outcome: Literal["confirmed", "false"]
+
+
+def stored_reviews(settings: Settings, days: Iterable[date]) -> list[Reviewed]:
+    """Reviews of alerts whose second pass was on one of ``days``, the oldest review first.
+
+    Raises:
+        StorageError: the node that keeps them does not answer.
+    """
+    wanted = sorted(days)
+    if not secret_path(settings, "db_reader").exists():
+        raise StorageError("The reviews could not be read (no store was ever started here).")
+    try:
+        keeper = load_topology(settings.topology_dir).single["reviews"]
+        with (
+            connect(settings, keeper, "kakou_reader", connect_timeout=3) as node,
+            node.cursor() as cursor,
+        ):
+            cursor.execute(_QUERY, (wanted[0], wanted[-1] + timedelta(days=1)))
+            rows = cursor.fetchall()
+    except (pymysql.MySQLError, KakouError) as error:
+        why = error.args[-1]
+        raise StorageError(f"The reviews could not be read ({why}). See `kakou status`.") from error
+    return [_reviewed(*row) for row in rows if row[1].date() in wanted]
+
+
+def read_reviews(path: Path, days: Iterable[date]) -> list[Reviewed]:
+    """The same from a file: a JSON object per line with ``plate``, ``at`` (local time of a pass,
+    ``YYYY-MM-DD HH:MM:SS``) and ``outcome`` (``confirmed`` or ``false``).
+
+    Raises:
+        BadInputError: it is missing, or a line is none.
+    """
+    wanted = set(days)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path} cannot be read ({error}). Name a file of reviews in UTF-8.") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            one = _Line(**json.loads(line))
+        except (ValueError, TypeError, ValidationError) as error:
+            raise BadInputError(
+                f"{path}, line {number} is no review. Write "
+                '{"plate": "苏C12345", "at": "2024-01-15 08:00:10", "outcome": "confirmed"} or "false".'
+            ) from error
+        if one.at.date() in wanted:
+            found.append(_reviewed(one.plate, one.at, one.outcome))
+    return found
+
+
+def _reviewed(plate: str, at: datetime, outcome: Literal["confirmed", "false"]) -> Reviewed:
+    return Reviewed(plate, int((at.replace(tzinfo=None) - _ZERO).total_seconds()), outcome)

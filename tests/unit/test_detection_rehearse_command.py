@@ -1,0 +1,198 @@
+"""``kakou detect rehearse`` over a small world, one day of it archived, another in the batch output."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, datetime
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+import pytest
+from click.testing import Result
+from own_stack import isolated_settings
+from stored_passes import archive, batch
+from typer.testing import CliRunner
+
+from etl.generate.world.write import make_world, write_world
+from kakou.detection.commands import detect
+from kakou.detection.rehearsal_run import PAGE, REPORT, Asked, rehearse
+from kakou.errors import BadInputError
+from kakou.fields import FIELDS_8, TIME_FORMAT
+from kakou.settings import Settings
+
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A world with clones of which some are surer than others, its first day archived, the other one not."""
+    settings = isolated_settings(tmp_path_factory.mktemp("world") / "var")
+    write_world(settings.var / "world", make_world(SEED, passes=5_000, days=3))
+    settings.clean_dir.mkdir(parents=True)
+    (settings.var / "world" / "gates.csv").rename(settings.clean_dir / "kkmc_dimension.csv")
+    passes = pl.read_csv(settings.var / "world" / "history.csv", infer_schema=False).with_columns(
+        pl.col("GCSJ").str.to_datetime(TIME_FORMAT, time_unit="ms"),
+        (pl.col("HPHM").hash(1) % 4).cast(pl.Int64).alias("partition"),
+        pl.int_range(pl.len()).alias("offset"),
+    )
+    first = passes.filter(pl.col("GCSJ") < datetime(2024, 3, 5))
+    archive(settings, date(2024, 3, 4), first.select(FIELDS_8), first.select("partition", "offset").rows())
+    batch(settings, passes.select(FIELDS_8).sort("GCSJ", "GCXH"))
+    return settings
+
+
+@pytest.fixture(scope="module")
+def strict(stored: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A stricter rule than the one in force, rehearsed: its folder, and what it came to."""
+    folder = tmp_path_factory.mktemp("strict")
+    return rehearse(stored, Asked(rule(folder, "strict-1", call_at=0.9), out=folder / "out"))
+
+
+def rule(folder: Path, version: str, **values: float) -> Path:
+    path = folder / f"{version}.toml"
+    lines = [f'version = "{version}"', *(f"{key} = {value}" for key, value in values.items())]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def test_the_rule_in_force_against_itself_changes_nothing(stored: Settings, tmp_path: Path) -> None:
+    _, report = rehearse(stored, Asked(rule(tmp_path, "same-1"), out=tmp_path / "out"))
+
+    counts = report["counts"]
+    assert counts["old"] == counts["new"] == counts["kept"] > 2
+    assert not counts["changed"] and not report["added"] and not report["removed"]
+    assert report["differences"] == ["version"] and report["verdicts"]["old"] == report["verdicts"]["new"]
+    assert [(one["day"], one["from"]) for one in report["days"]] == [
+        ("2024-03-04", "archive"), ("2024-03-05", "batch"),
+    ]  # fmt: skip
+    assert report["knowledge"]["from"] == "passes"
+    for side in ("old", "new"):
+        assert sum(one[side] for one in report["load"]) == counts[side]
+
+
+def test_a_stricter_rule_removes_and_never_adds(strict: tuple[Path, dict[str, Any]]) -> None:
+    folder, report = strict
+
+    counts = report["counts"]
+    assert counts["removed"] > 1 and counts["kept"] > 0 == counts["added"]
+    assert report["differences"] == ["version", "call_at"]
+    for one in report["removed"]:
+        assert one["old"]["verdict"] == "cloned_plate" != one["new"]["verdict"]
+        assert 0.5 < one["old"]["confidence"] < 0.9
+    assert json.loads((folder / REPORT).read_text("utf-8")) == report
+
+
+def test_the_page_shows_both_sides_and_leads_to_the_evidence(strict: tuple[Path, dict[str, Any]]) -> None:
+    folder, report = strict
+    page = (folder / PAGE).read_text("utf-8")
+
+    words = unescape(page)
+    assert "strict-1" in words and "cases-1" in words and "http" not in page
+    for one in report["removed"]:
+        assert one["plate"] in words
+        for side, version in (("old", "cases-1"), ("new", "strict-1")):
+            name = one["pages"][side]
+            assert f'href="{quote(name)}"' in page
+            evidence = (folder / name).read_text("utf-8")
+            assert one["plate"] in evidence and version in evidence
+            for reason in one[side]["evidence"]:
+                assert reason["text"]["zh"] in words and reason["text"]["en"] in words
+
+
+def test_a_looser_rule_adds_and_never_removes(
+    stored: Settings, strict: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """The same two rules the other way round."""
+    reviews = tmp_path / "reviews.jsonl"
+    _, other = strict
+    outcomes = ["confirmed" if number else "false" for number, _ in enumerate(other["removed"])]
+    lines = [
+        json.dumps({"plate": one["plate"], "at": one["last"], "outcome": outcome})
+        for one, outcome in zip(other["removed"], outcomes, strict=True)
+    ]
+    reviews.write_text("\n".join(lines), "utf-8")
+    old, new = rule(tmp_path, "strict-1", call_at=0.9), rule(tmp_path, "loose-1")
+
+    _, report = rehearse(stored, Asked(new, against=old, reviews=reviews, out=tmp_path / "out"))
+
+    assert report["counts"]["removed"] == 0
+    assert [one["plate"] for one in report["added"]] == [one["plate"] for one in other["removed"]]
+    found = report["reviews"]
+    assert (found["confirmed"]["added"], found["false"]["added"]) == (len(lines) - 1, 1)
+    assert found["precision"]["new"]["share"] == (len(lines) - 1) / len(lines)
+    assert found["precision"]["old"]["share"] is None
+    assert [one["reviewed"] for one in report["added"]] == outcomes
+
+
+def test_another_window_is_judged_anew(stored: Settings, tmp_path: Path) -> None:
+    """What differs is not only what a threshold moves: passes further apart are no longer compared."""
+    short = rule(tmp_path, "short-1", window_minutes=1)
+
+    _, report = rehearse(stored, Asked(short, days=1, out=tmp_path / "out"))
+
+    assert report["counts"]["new"] < report["counts"]["old"]
+    assert [one["day"] for one in report["days"]] == ["2024-03-05"]
+    assert any(one["new"] is None for one in report["removed"])
+
+
+def test_what_cannot_be_rehearsed_writes_nothing(
+    stored: Settings, settings: Settings, tmp_path: Path
+) -> None:
+    bad, good = rule(tmp_path, "bad-1", speed=3), rule(tmp_path, "good-1")
+    out, taken, reviews = (tmp_path / name for name in ("out", "taken", "reviews.jsonl"))
+    taken.mkdir()
+    (taken / "mine.txt").touch()
+    reviews.write_text('{"plate": "x", "at": "today", "outcome": "maybe"}', "utf-8")
+    for where, asked, said in [
+        (stored, Asked(bad), "speed"),
+        (stored, Asked(tmp_path / "none.toml"), "cannot be read"),
+        (stored, Asked(good, against=bad), "speed"),
+        (stored, Asked(good, until=date(2020, 1, 1)), "No day up to 2020-01-01 is stored"),
+        (stored, Asked(good, reviews=reviews), "line 1 is no review"),
+        (stored, Asked(good, gates=tmp_path / "none.csv"), "does not exist"),
+        (settings, Asked(good), "No day is stored"),
+    ]:
+        with pytest.raises(BadInputError, match=said):
+            rehearse(where, replace(asked, out=out))
+    with pytest.raises(BadInputError, match="is there already"):
+        rehearse(stored, Asked(good, out=taken))
+    assert [path.name for path in taken.iterdir()] == ["mine.txt"]
+    assert not out.exists() and not settings.var.exists()
+
+
+def test_the_command(stored: Settings, tmp_path: Path) -> None:
+    name = str(rule(tmp_path, "strict-1", call_at=0.9))
+    env = {"KAKOU_VAR": str(stored.var), "COLUMNS": "80"}
+
+    done = CliRunner().invoke(detect, ["rehearse", "--rule", name, "--until", "2024-03-04"], env=env)
+
+    assert done.exit_code == 0, done.output
+    page = Path(done.stdout.splitlines()[-1])
+    assert page.name == PAGE and page.parent.parent == stored.var / "rehearsals" and page.exists()
+    assert page.parent.name.startswith("strict-1-")
+    assert "Precision is unknown" in done.stdout and "From the archive: 2024-03-04." in done.stdout
+    table = [line for line in done.stdout.splitlines() if line.startswith(("│", "┃"))]
+    assert len(table) > 6 and max(map(len, table)) <= 80
+    words = ["rehearse", "--rule", name, "--days", "1", "--json", "--out", str(tmp_path / "out")]
+    answer = CliRunner().invoke(detect, words, env=env)
+    assert json.loads(answer.stdout)["folder"] == str(tmp_path / "out"), answer.output
+
+
+def test_adopt_and_rule(tmp_path: Path) -> None:
+    env = {"KAKOU_VAR": str(tmp_path / "var")}
+
+    def kakou(*words: str) -> Result:
+        return CliRunner().invoke(detect, words, env=env)
+
+    assert "In force" in kakou("adopt", str(rule(tmp_path, "one-1", call_at=0.75))).stdout
+    said = json.loads(kakou("rule", "--json").stdout)
+    assert said["call_at"] == {"value": 0.75, "from": "file"} and said["trust"]["from"] == "default"
+    assert "0.75" in kakou("rule").stdout
+    assert "The former one is kept" in kakou("adopt", "--none").stdout
+    assert json.loads(kakou("rule", "--json").stdout)["version"]["value"] == "cases-1"
+    for words in (["adopt"], ["adopt", "x.toml", "--none"]):
+        assert isinstance(kakou(*words).exception, BadInputError)

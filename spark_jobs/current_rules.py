@@ -1,4 +1,4 @@
-"""The rules and the knowledge of this worker, read again when a file has changed."""
+"""The rules and the knowledge of the stream, read again when a file has changed."""
 
 from __future__ import annotations
 

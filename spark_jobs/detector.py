@@ -61,6 +61,8 @@ class Detector:
         told = book.take(fresh, pl.DataFrame(pl.from_arrow(found)), newest)
         self._store.save(batch, memory)
         self._memory = memory
+        # Pieces come and go in all sizes; without this the pool keeps what it once needed.
+        pa.default_memory_pool().release_unused()
         return told, counts
 
     def _opened(self, batch: int) -> tuple[Memory, Casebook, Known]:

@@ -16,7 +16,7 @@ LOOK_S: Final = 30.0
 
 
 class UnusedPlaces:
-    """Looks at the files that the workers of detection go by; here, as each worker would say it again."""
+    """Looks at the files that detection goes by."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -37,7 +37,7 @@ class UnusedPlaces:
         try:
             found = places_not_used(self._settings)
         except KakouError:
-            return  # the workers say what is wrong, and go on with what they knew
+            return  # detection says what is wrong, and goes on with what it knew
         if found != self._said:
             self._said = found
             _LOG.warning("places_not_used", gates=found, why="passes contradict their place on the map")

@@ -142,7 +142,7 @@ def plant_clone(sent: Sent, arrivals: Arrivals, n: int, moment: datetime) -> Non
     delay = {1: INSIDE, 2: OUTSIDE}.get(kind, 0)
     if n + delay + JITTER > RECORDS:
         return
-    # A pass from tomorrow, of the same bucket: were it believed, all that comes later would be late.
+    # A pass from tomorrow: were it believed, all that comes later would be late.
     sent.future.add(f"st-future-{n}")
     arrivals.add(n - JITTER, one_pass(f"st-future-{n}", plate, gates[0], moment + timedelta(days=1)))
     arrivals.add(n, first)

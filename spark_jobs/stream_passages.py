@@ -40,7 +40,9 @@ from sql.migrate import demand_newest
 _LOG = structlog.get_logger("kakou.stream")
 # As soon as there is something, but no oftener: a batch has a fixed cost, and two cores are shared with all
 # the rest.
-_EVERY: Final = {ingest.QUERY: "1 second", detect.QUERY: "1 second"}
+_EVERY: Final = "1 second"
+# Detection writes little, so that what it costs a batch is most of what a small one takes.
+_SIZE: Final = {ingest.QUERY: 1, detect.QUERY: 3}
 _PROPERTIES: Final = {
     "spark.scheduler.mode": "FAIR",
     "spark.sql.streaming.stopTimeout": "15s",
@@ -68,13 +70,13 @@ def run(settings: Settings, stop: threading.Event) -> int:
         OffsetLog(ingest_folder, settings.topic),
     )
     try:
-        source = read_topic(spark, settings)
         boundary = BatchBoundary(stop)
         stored = boundary.guard(ingest.QUERY, store)
         warned = boundary.guard(detect.QUERY, alerts)
+        passes = {query: read_topic(spark, settings, query) for query in _SIZE}
         queries = [
-            _start(spark, parsed(source), ingest.QUERY, str(ingest_folder), stored),
-            _start(spark, detect.passes(source), detect.QUERY, str(detection_folder), warned),
+            _start(spark, parsed(passes[ingest.QUERY]), ingest.QUERY, str(ingest_folder), stored),
+            _start(spark, detect.passes(passes[detect.QUERY]), detect.QUERY, str(detection_folder), warned),
         ]
         _LOG.info("started", queries=[query.name for query in queries])
         failed = _watch(queries, stop, alerts.tend)
@@ -89,15 +91,20 @@ def run(settings: Settings, stop: threading.Event) -> int:
             spark.stop()
 
 
-def read_topic(spark: SparkSession, settings: Settings) -> DataFrame:
-    """The topic of passes from its beginning. Records that Kafka dropped unread stop the query, never
-    skipped."""
+def most_records(settings: Settings, query: str) -> int:
+    """Records that a micro-batch of a query takes at most."""
+    return _SIZE[query] * settings.max_offsets_per_trigger
+
+
+def read_topic(spark: SparkSession, settings: Settings, query: str) -> DataFrame:
+    """The topic of passes from its beginning, as a query reads it. Records that Kafka dropped unread stop it,
+    never skipped."""
     reader = spark.readStream.format("kafka").options(**spark_kafka_options(settings))
     return (
         reader.option("subscribe", settings.topic)
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", "true")
-        .option("maxOffsetsPerTrigger", str(settings.max_offsets_per_trigger))
+        .option("maxOffsetsPerTrigger", str(most_records(settings, query)))
         .load()
     )
 
@@ -114,7 +121,7 @@ def _start(
     return (
         frame.writeStream.queryName(name)
         .option("checkpointLocation", checkpoint)
-        .trigger(processingTime=_EVERY[name])
+        .trigger(processingTime=_EVERY)
         .foreachBatch(sink)
         .start()
     )

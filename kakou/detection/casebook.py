@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kakou.alert import Alert, alert_id
 from kakou.detection.case_alerts import CLONED, alert_of, possible_after_all
@@ -204,8 +205,7 @@ class Casebook:
             record = records.get(plate, Record(plate))
             records[plate] = replace(record, pairs=record.pairs | pairs)
             self._expect(records[plate])
-        seen = set(fresh["hphm"].to_pylist())
-        return set(new) | {plate for plate in seen if plate in records and records[plate].pairs}
+        return set(new) | {plate for plate in _among(fresh, records) if records[plate].pairs}
 
     def _expect(self, record: Record) -> None:
         """Counts the contradictions of a record, and notes when its plate is to be judged again."""
@@ -390,6 +390,14 @@ def _next_step(alert: Alert, before: Record) -> Alert:
     name = alert_id(alert.hphm, alert.first.gcxh, alert.second.gcxh, version)
     gone = before.last is not None and before.last.verdict == CLONED != alert.verdict
     return replace(alert, alert_id=name, step=step, status="withdrawn" if gone else "raised")
+
+
+def _among(fresh: pa.Table, records: MutableMapping[str, Record]) -> set[str]:
+    """Plates of the passes that have a record; the work is that of the fewer."""
+    if len(fresh) <= len(records):
+        return set(fresh["hphm"].to_pylist()) & records.keys()
+    plates = pa.array(list(records), pa.string())
+    return set(fresh["hphm"].filter(pc.is_in(fresh["hphm"], plates)).to_pylist())
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

@@ -38,6 +38,8 @@ from kakou.secret_files import secret
 from kakou.settings import Settings
 from kakou.stack.environment import child_environment
 from kakou.stack.topics import ensure_topics
+from spark_jobs import detect
+from spark_jobs.stream_passages import most_records
 
 SPAN = timedelta(minutes=115)
 CLONES_A_MILLION = 200
@@ -116,7 +118,7 @@ def run_contest(work: Path, question: Question, say: Callable[[str, dict[str, An
         jars = flink_jars(settings, work / "jars") if "flink" in question.only else []
         whole = topics[False]
         found["contradictions"] = len(whole.contradictions)
-        found["batch_records"] = whole.settings.max_offsets_per_trigger
+        found["batch_records"] = most_records(whole.settings, detect.QUERY)
         for name in question.only:
             time.sleep(SETTLE_S)
             topic = topics[CONTESTANTS[name].part]
@@ -190,7 +192,7 @@ def _topics(settings: Settings, question: Question) -> dict[bool, Topic]:
         seconds = preload(own, one)
         print(
             f"  {len(one.values):,} records of {one.passes['hphm'].n_unique():,} plates, {len(one.clones)} "
-            f"contradictions, preloaded in {seconds:.0f} s; batches of {own.max_offsets_per_trigger:,}",
+            f"contradictions, preloaded in {seconds:.0f} s; batches of {most_records(own, detect.QUERY):,}",
             flush=True,
         )
         topics[part] = Topic(own, len(one.values), contradictions_in(one, settings), rule_of(settings))

@@ -156,7 +156,7 @@ def main() -> None:
     settings, told = load_settings(_env_file=None), Told(job["out"])
     spark = build_session(settings, f"bench-{name}", extra=_PROPERTIES | STATE)
     spark.streams.addListener(Telling(told, settings.topic))
-    frame, sink = CONTESTANTS[name](read_topic(spark, settings), settings, told, job)
+    frame, sink = CONTESTANTS[name](read_topic(spark, settings, detect.QUERY), settings, told, job)
     folder = settings.checkpoint_dir / (detect.QUERY if name == "ours" else name)
     query = (
         frame.writeStream.queryName(name)

@@ -25,7 +25,7 @@ from peer_report import bars_of, head, line_of, parts_of
 from kakou.errors import KakouError
 from kakou.stack.jars import java_version, require_java
 
-RECORDS, PART = 1_200_000, 60_000
+RECORDS, PART = 1_200_000, 240_000
 QUICK_RECORDS, QUICK_PART = 60_000, 6_000
 
 

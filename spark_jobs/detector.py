@@ -36,6 +36,7 @@ class Detector:
         self._settings = settings
         self._store = CasebookStore(folder)
         self._memory: Memory | None = None
+        self._taken = -1
         self._book: Casebook | None = None
         self._known: Known | None = None
 
@@ -55,22 +56,22 @@ class Detector:
         """
         ordered = arrived.sort_by(_ORDER).select(BATCH_SCHEMA.names).cast(BATCH_SCHEMA)
         memory, book, known = self._opened(batch)
-        # Should anything fail from here, what is in memory is half changed and is read again.
-        self._memory = None
         newest, found, counts, fresh = contradictions_of(book.passes, ordered, known.rules)
         told = book.take(fresh, pl.DataFrame(pl.from_arrow(found)), newest)
         self._store.save(batch, memory)
-        self._memory = memory
+        self._memory, self._taken = memory, batch
         return told, counts
 
     def _opened(self, batch: int) -> tuple[Memory, Casebook, Known]:
         known = current_rules(self._settings)
-        if self._memory is None:
-            self._memory, self._book = self._store.load(batch), None
+        # Should anything fail before the batch is kept, what is in memory is half changed and is read again.
+        memory, self._memory = self._memory, None
+        if memory is None or batch <= self._taken:
+            memory, self._book = self._store.load(batch), None
         if self._book is None or self._known is not known:
-            self._book = Casebook(self._memory, known.rules, known.knowledge, Past(), self._stamp)
+            self._book = Casebook(memory, known.rules, known.knowledge, Past(), self._stamp)
             self._known = known
-        return self._memory, self._book, known
+        return memory, self._book, known
 
     def _stamp(self, _seconds: int) -> str:
         return now_stamp(utc_now(), self._settings.timezone)

@@ -14,23 +14,25 @@ memory, not read, so the system decides how many of them it holds.
 from __future__ import annotations
 
 import pickle
+from collections import UserDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import pyarrow as pa
 
-from kakou.detection.casebook import CASEBOOK_FORMAT, Memory, Record
 from kakou.detection.clocks import Clocks
+from kakou.detection.memory import CASEBOOK_FORMAT, Memory, Record
 from kakou.detection.state import NO_TIME, STATE_SCHEMA, Piece, State
 from kakou.errors import StateFormatError
 from kakou.whole_files import draft_of
 
 # So many batches at least tell what they changed, and until that is half as much as all; then one tells all.
-_CHANGES: Final = 100
+# A restart reads all of them, and their pieces stay as long, so there is a most, too.
+_CHANGES, _MOST_CHANGES = 100, 1_000
 # Passes from which on a piece stays as it is.
 _LARGE: Final = 200_000
 _WHOLE, _CHANGE = ".whole", ".change"
@@ -38,12 +40,12 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class Tracked(dict[Key, Value]):
-    """A dictionary that knows what was changed in it."""
+class Tracked(UserDict[Key, Value]):
+    """A dictionary that knows what was changed in it, by any method of a mapping."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.changed: set[Key] = set()
+        super().__init__()
 
     def __setitem__(self, key: Key, value: Value) -> None:
         super().__setitem__(key, value)
@@ -56,8 +58,9 @@ class Tracked(dict[Key, Value]):
 
 @dataclass(frozen=True)
 class _Version:
-    """What a file says. A value of None is one that is gone."""
+    """What a file says. A value of None is one that is gone; ``after`` is the version that it changes."""
 
+    after: int | None
     newest: int
     gates: tuple[str, ...]
     passes: list[tuple[str, int]]
@@ -99,7 +102,8 @@ class CasebookStore:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._pieces.mkdir(exist_ok=True)
         files = {int(one.stem): one for one in self._folder.iterdir() if one.suffix in (_WHOLE, _CHANGE)}
-        for number in [one for one in files if one >= batch]:
+        # The newest first: whatever ends this leaves no change without what it changes.
+        for number in sorted((one for one in files if one >= batch), reverse=True):
             files.pop(number).unlink()
         numbers = sorted(files)
         versions = {number: _read(files[number]) for number in numbers}
@@ -112,7 +116,12 @@ class CasebookStore:
             return memory
         if not self._wholes:
             raise StateFormatError(f"{self._folder} holds changes and nothing that they change. {_MEND}")
-        for number in numbers[numbers.index(self._wholes[-1]) :]:
+        behind = numbers[numbers.index(self._wholes[-1]) :]
+        for before, number in pairwise(behind):
+            if versions[number].after != before:
+                lost = f"{files[number]} changes version {versions[number].after}, which is not there"
+                raise StateFormatError(f"{lost}. {_MEND}")
+        for number in behind:
             _apply(records, versions[number].records)
             _apply(blocks, versions[number].blocks)
             self._bytes.add(files[number].stat().st_size, whole=number in self._wholes)
@@ -139,10 +148,12 @@ class CasebookStore:
         whole = not self._wholes or self._bytes.suffice
         plates, hours = (records, blocks) if whole else (records.changed, blocks.changed)
         version = _Version(
-            memory.newest, memory.gates, _index(memory.passes, names), _index(memory.sample, names),
+            None if whole else max(self._kept), memory.newest, memory.gates,
+            _index(memory.passes, names), _index(memory.sample, names),
             {plate: records.get(plate) for plate in plates}, {hour: blocks.get(hour) for hour in hours},
         )  # fmt: skip
-        blob = pickle.dumps((CASEBOOK_FORMAT, version), 5)
+        # The format by itself: another version may not know what is behind it.
+        blob = pickle.dumps(CASEBOOK_FORMAT, 5) + pickle.dumps(version, 5)
         with draft_of(self._folder / f"{batch}{_WHOLE if whole else _CHANGE}") as draft:
             draft.write_bytes(blob)
         self._kept[batch] = set(version.pieces)
@@ -219,14 +230,15 @@ class _Bytes:
 
     @property
     def suffice(self) -> bool:
-        return self.changes >= _CHANGES and 2 * self.changed >= self.whole
+        enough = self.changes >= _CHANGES and 2 * self.changed >= self.whole
+        return enough or self.changes >= _MOST_CHANGES
 
 
 def _index(state: State, names: dict[Piece, str]) -> list[tuple[str, int]]:
     return [(names[piece], piece.level) for piece in state.pieces]
 
 
-def _apply(held: dict[Key, Value], changed: dict[Key, Any]) -> None:
+def _apply(held: Tracked[Key, Value], changed: dict[Key, Any]) -> None:
     for key, value in changed.items():
         if value is None:
             held.pop(key, None)
@@ -235,16 +247,30 @@ def _apply(held: dict[Key, Value], changed: dict[Key, Any]) -> None:
 
 
 def _read(file: Path) -> _Version:
-    try:
-        found, version = pickle.loads(file.read_bytes())  # noqa: S301 - of our own checkpoint
-    except (pickle.UnpicklingError, EOFError, ValueError, AttributeError, ImportError) as error:
-        raise StateFormatError(f"{file} cannot be read ({type(error).__name__}). {_MEND}") from error
-    if found != CASEBOOK_FORMAT:
-        raise StateFormatError(f"{file} has format {found}, this version reads {CASEBOOK_FORMAT}. {_MEND}")
-    assert isinstance(version, _Version)
+    with file.open("rb") as source:
+        found = _unpickled(source)
+        if found != CASEBOOK_FORMAT:
+            raise StateFormatError(
+                f"{file} has format {found}, this version reads {CASEBOOK_FORMAT}. {_MEND}"
+            )
+        version = _unpickled(source)
+    if not isinstance(version, _Version):
+        raise StateFormatError(f"{file} holds no version of a casebook. {_MEND}")
     return version
 
 
+def _unpickled(source: BinaryIO) -> Any:
+    try:
+        return pickle.load(source)  # noqa: S301 - of our own checkpoint
+    except _BROKEN as error:
+        raise StateFormatError(f"{source.name} cannot be read ({type(error).__name__}). {_MEND}") from error
+
+
+# What bytes can make of ``pickle``, see its page.
+_BROKEN: Final = (
+    pickle.UnpicklingError, EOFError, ValueError, AttributeError, ImportError, LookupError, TypeError,
+    OverflowError, MemoryError,
+)  # fmt: skip
 _MEND: Final = (
     "Start the version that wrote it, or remove the checkpoint of the detection query; "
     "it then reads what Kafka still holds again."

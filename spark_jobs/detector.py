@@ -8,9 +8,10 @@ from typing import Final
 import polars as pl
 import pyarrow as pa
 
-from kakou.detection.casebook import Casebook, Memory, Told
+from kakou.detection.casebook import Casebook, Told
 from kakou.detection.contradictions import Counts, contradictions_of
 from kakou.detection.horizon import Past
+from kakou.detection.memory import Memory
 from kakou.detection.state import BATCH_SCHEMA
 from kakou.detection.times import now_stamp, utc_now
 from kakou.settings import Settings
@@ -36,6 +37,7 @@ class Detector:
         self._settings = settings
         self._store = CasebookStore(folder)
         self._memory: Memory | None = None
+        self._taken = -1
         self._book: Casebook | None = None
         self._known: Known | None = None
 
@@ -55,24 +57,24 @@ class Detector:
         """
         ordered = arrived.sort_by(_ORDER).select(BATCH_SCHEMA.names).cast(BATCH_SCHEMA)
         memory, book, known = self._opened(batch)
-        # Should anything fail from here, what is in memory is half changed and is read again.
-        self._memory = None
         newest, found, counts, fresh = contradictions_of(book.passes, ordered, known.rules)
         told = book.take(fresh, pl.DataFrame(pl.from_arrow(found)), newest)
         self._store.save(batch, memory)
-        self._memory = memory
+        self._memory, self._taken = memory, batch
         # Pieces come and go in all sizes; without this the pool keeps what it once needed.
         pa.default_memory_pool().release_unused()
         return told, counts
 
     def _opened(self, batch: int) -> tuple[Memory, Casebook, Known]:
         known = current_rules(self._settings)
-        if self._memory is None:
-            self._memory, self._book = self._store.load(batch), None
+        # Should anything fail before the batch is kept, what is in memory is half changed and is read again.
+        memory, self._memory = self._memory, None
+        if memory is None or batch <= self._taken:
+            memory, self._book = self._store.load(batch), None
         if self._book is None or self._known is not known:
-            self._book = Casebook(self._memory, known.rules, known.knowledge, Past(), self._stamp)
+            self._book = Casebook(memory, known.rules, known.knowledge, Past(), self._stamp)
             self._known = known
-        return self._memory, self._book, known
+        return memory, self._book, known
 
     def _stamp(self, _seconds: int) -> str:
         return now_stamp(utc_now(), self._settings.timezone)

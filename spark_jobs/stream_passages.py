@@ -24,7 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from kakou.connections import spark_kafka_options
-from kakou.detection.casebook import CASEBOOK_FORMAT
+from kakou.detection.memory import CASEBOOK_FORMAT
 from kakou.errors import KakouError
 from kakou.settings import Settings, load_settings
 from spark_jobs import detect, ingest
@@ -63,7 +63,7 @@ def run(settings: Settings, stop: threading.Event) -> int:
     spark = build_session(settings, "stream", extra=_PROPERTIES)
     listener = ProgressListener(settings)
     spark.streams.addListener(listener)
-    alerts = detect.Alerts(settings, partial(query_id, detection_folder), detection_folder / "casebook")
+    detection = detect.Detection(settings, partial(query_id, detection_folder), detection_folder / "casebook")
     store = ingest.Ingest(
         settings,
         lambda: f"{ingest.QUERY}-{query_id(ingest_folder)}",
@@ -72,20 +72,20 @@ def run(settings: Settings, stop: threading.Event) -> int:
     try:
         boundary = BatchBoundary(stop)
         stored = boundary.guard(ingest.QUERY, store)
-        warned = boundary.guard(detect.QUERY, alerts)
+        warned = boundary.guard(detect.QUERY, detection)
         passes = {query: read_topic(spark, settings, query) for query in _SIZE}
         queries = [
             _start(spark, parsed(passes[ingest.QUERY]), ingest.QUERY, str(ingest_folder), stored),
             _start(spark, detect.passes(passes[detect.QUERY]), detect.QUERY, str(detection_folder), warned),
         ]
         _LOG.info("started", queries=[query.name for query in queries])
-        failed = _watch(queries, stop, alerts.tend)
+        failed = _watch(queries, stop, detection.tend)
         if not failed:
             _stop(queries, boundary)
         return int(failed)
     finally:
         store.close()
-        alerts.close()
+        detection.close()
         listener.close()
         if not stop.is_set():
             spark.stop()

@@ -13,9 +13,9 @@ from kakou import redis_keys
 from kakou.alert import Alert
 from kakou.connections import connect, node_names, redis_client
 from kakou.detection.contradictions import find_contradictions
+from kakou.detection.evidence.tracks import Tracks, has_kept_tracks
 from kakou.detection.files import load_rules
 from kakou.detection.state import BATCH_SCHEMA, State
-from kakou.detection.tracks import Tracks, has_kept_tracks
 from kakou.settings import Settings
 
 _FIELDS = ("gcxh", "kkmc", "hpzl", "hphm", "clppxh", "t")

@@ -13,8 +13,8 @@ from pathlib import Path
 from kakou import redis_keys
 from kakou.alert import Alert, AlertPass, Evidence, alert_id, case_id
 from kakou.connections import connect, redis_client
+from kakou.detection.evidence.tracks import Seen, Tracks, Way
 from kakou.detection.times import seconds_of
-from kakou.detection.tracks import Seen, Tracks, Way
 from kakou.fields import COLUMNS_12, DIMENSION_COLUMNS, PEAK_HOURS, TIME_FORMAT, VEHICLE_TYPE_NAMES
 from kakou.passage import Passage
 from kakou.plates import province_of

@@ -6,7 +6,7 @@ from datetime import date
 
 import polars as pl
 
-from kakou.detection.stored_days import BATCH_FILE
+from kakou.detection.rehearsal.stored_days import BATCH_FILE
 from kakou.settings import Settings
 from sql.archive_files import SCHEMA, day_folder
 

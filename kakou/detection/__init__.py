@@ -1,6 +1,6 @@
-"""Who is cloned: pure rules over passes, shared by the stream, ``kakou detect replay`` and the tests.
+"""Who is cloned: pure rules over passes, shared by the stream, ``kakou detect replay``, rehearsal and the tests.
 
-``travel``: shortest honest travel times, learned. ``gates``: where gates are. ``rules``: both as one matrix.
-``contradictions``: ``(state, passes, rules) -> (state, contradictions, counts)``. ``verdicts``: a
-contradiction in words and numbers. ``files``: the only reader of files here; ``commands``: the command line.
-"""
+What a history teaches: ``knowledge`` (with ``travel``, ``trips``, ``clocks``, ``misreads``), and ``reviews`` with ``calibration``.
+What a rule is: ``rules``, ``rule_files``, ``weighing``. What contradicts: ``contradictions`` over ``state``. What is said of it: ``casebook``
+with its ``memory``, ``cases``, ``episodes``, ``likelihood``. Rooms of their own: ``evidence`` and ``rehearsal``. ``files`` and ``*_commands`` are edges.
+"""  # noqa: E501 - one room a line

@@ -21,7 +21,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -30,7 +30,6 @@ import pyarrow.compute as pc
 
 from kakou.alert import Alert, alert_id
 from kakou.detection.case_alerts import CLONED, alert_of, possible_after_all
-from kakou.detection.case_tracks import one_track, thinned, tracks_of
 from kakou.detection.cases import CASE_S, Case, Episode, chained, judge_case, judge_episode
 from kakou.detection.clocks import BLOCK_S, MARGIN_S, STEP_S, Clocks, clocks_of_block, joined, with_codes
 from kakou.detection.doubts import Crowd, Pair, pairs_of
@@ -39,69 +38,20 @@ from kakou.detection.episodes import (
     CONTEXT_S,
     PRESENCE_S,
     RowsOf,
-    episodes_of,
     rows_around,
     rows_from,
 )
+from kakou.detection.evidence.case_tracks import one_track, thinned, tracks_of
+from kakou.detection.evidence.tracks import Tracks
 from kakou.detection.horizon import Context, Passes, Past, Row
 from kakou.detection.knowledge import Knowledge, in_sample
+from kakou.detection.memory import Memory, Record
 from kakou.detection.misreads import neighbours
 from kakou.detection.rules import Rules
-from kakou.detection.state import NO_TIME, State, plate_keys
-from kakou.detection.tracks import Tracks
+from kakou.detection.state import State, plate_keys
 
-# Of ``Memory`` and all that it holds, as it is kept.
-CASEBOOK_FORMAT: Final = 1
 # A plate is judged again so long after it was touched: by then its neighbours have shown where they are.
 _AGAIN_S: Final = (300, 900, 3600)
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is known of a plate with contradictions.
-
-    Attributes:
-        pairs: its contradictions that belong to open episodes: gates and stamped times.
-        rows: passes of these episodes, those of neighbours included.
-        counted: its contradictions of episodes that are over.
-        over: final episodes of its case, by time.
-        step: alerts given so far.
-        last: the last one of its case.
-    """
-
-    plate: str
-    pairs: frozenset[Pair] = frozenset()
-    rows: frozenset[Row] = frozenset()
-    counted: frozenset[Pair] = frozenset()
-    over: tuple[Episode, ...] = ()
-    step: int = 0
-    last: Alert | None = None
-
-    @property
-    def episodes(self) -> list[tuple[int, int]]:
-        """First and last contradiction of the open ones."""
-        return episodes_of(pair.t_b for pair in self.pairs)
-
-
-@dataclass
-class Memory:
-    """What a casebook remembers.
-
-    Attributes:
-        passes: all passes, for as long as a contradiction may ask about them.
-        sample: those by which the clocks are estimated.
-        newest: newest stamped time seen.
-        records: by plate.
-        blocks: clocks that are final, by block.
-        gates: those whose codes the clocks are by.
-    """
-
-    passes: State = field(default_factory=State)
-    sample: State = field(default_factory=State)
-    newest: int = NO_TIME
-    records: MutableMapping[str, Record] = field(default_factory=dict)
-    blocks: MutableMapping[int, Clocks] = field(default_factory=dict)
-    gates: tuple[str, ...] = ()
 
 
 class Told(NamedTuple):

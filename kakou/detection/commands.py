@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from kakou.detection import rule_commands
-from kakou.detection.evidence_commands import evidence as evidence_of_case
+from kakou.detection.evidence.commands import evidence as evidence_of_case
 from kakou.settings import load_settings
 
 detect = typer.Typer(help="Find cloned plates.", no_args_is_help=True)
@@ -56,7 +56,7 @@ def replay(
     """
     # Imported here so that `kakou --help` does not wait for polars.
     from kakou.detection import files
-    from kakou.detection.evidence_files import write_evidence
+    from kakou.detection.evidence.files import write_evidence
     from kakou.detection.knowledge import knows_nothing, learn_knowledge
     from kakou.detection.learned_rules import rules_of
     from kakou.detection.replay import replay as run

@@ -17,19 +17,19 @@ import polars as pl
 
 from kakou.alert import Alert
 from kakou.detection.case_alerts import alert_of
-from kakou.detection.case_tracks import tracks_of
 from kakou.detection.cases import Case, chained, judge_case, judge_episode
 from kakou.detection.clocks import clocks_by_blocks
 from kakou.detection.contradictions import CONTRADICTION_SCHEMA, Counts, find_contradictions, set_aside
 from kakou.detection.doubts import Crowd, pairs_of
 from kakou.detection.episodes import episodes_of, rows_around, rows_from
+from kakou.detection.evidence.case_tracks import tracks_of
+from kakou.detection.evidence.tracks import Tracks
 from kakou.detection.horizon import Context, Passes, Past, Row, Shown
 from kakou.detection.knowledge import Knowledge, in_sample, makes_of, types_of
 from kakou.detection.misreads import neighbours
 from kakou.detection.rules import Rules
 from kakou.detection.state import BATCH_SCHEMA, NO_TIME, State, plate_keys
 from kakou.detection.times import stamp_of
-from kakou.detection.tracks import Tracks
 from kakou.detection.trips import whole_passes
 from kakou.plates import WHOLE_PLATE_PATTERN
 

@@ -59,8 +59,8 @@ def rehearse(
       kakou detect rehearse --rule strict.toml --against former.toml --days 3 --until 2024-01-15 --json
     """
     # Imported here so that `kakou --help` does not wait for polars.
-    from kakou.detection.rehearsal_run import PAGE, Asked
-    from kakou.detection.rehearsal_run import rehearse as run
+    from kakou.detection.rehearsal.run import PAGE, Asked
+    from kakou.detection.rehearsal.run import rehearse as run
 
     settings = load_settings()
     asked = Asked(rule, against, days, until.date() if until else None, passes, gates, reviews, out)

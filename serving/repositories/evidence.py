@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, select
 
 from kakou.alert import Alert
-from kakou.detection.case_steps import page_and_steps
-from kakou.detection.evidence_page import page_of
-from kakou.detection.tracks import Tracks
+from kakou.detection.evidence.case_steps import page_and_steps
+from kakou.detection.evidence.page import page_of
+from kakou.detection.evidence.tracks import Tracks
 from serving.problems import NoEvidenceError, UnknownWarningError
 from serving.repositories.gates import Gates
 from serving.stores import Endpoint

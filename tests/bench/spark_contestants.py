@@ -113,7 +113,7 @@ def read(source: DataFrame, settings: Settings, _told: Told, _job: dict[str, Any
 def ours(source: DataFrame, settings: Settings, _told: Told, _job: dict[str, Any]) -> tuple[DataFrame, Sink]:
     """Query ``detection``, with table ``warnings`` and Redis."""
     folder = checkpoint_of(settings, detect.QUERY, {})
-    return detect.passes(source), detect.Alerts(settings, partial(query_id, folder), folder / "casebook")
+    return detect.passes(source), detect.Detection(settings, partial(query_id, folder), folder / "casebook")
 
 
 def state_call(

@@ -16,7 +16,9 @@ from downstream_page import tables, words
 from kakou import redis_keys
 from kakou.alert import Alert, AlertPass, Evidence, alert_id, case_id
 from kakou.connections import connect, node_names, redis_client
+from kakou.detection.casebook import Told
 from kakou.detection.contradictions import Counts
+from kakou.detection.evidence.tracks import Tracks
 from kakou.fields import COLUMNS_12
 from kakou.secret_files import secret
 from kakou.settings import Settings
@@ -85,12 +87,7 @@ def test_the_page_names_every_key_that_we_keep_and_no_other() -> None:
 
 def test_what_detection_writes(stack: Settings, client: redis.Redis) -> None:
     sink = Alerts(stack, lambda: "redis-contract")
-    counts = Counts(passes=5, withheld=1)
-    rows = [
-        SimpleNamespace(kind="alert", body=ALERT.to_json()),
-        SimpleNamespace(kind="counts", body=json.dumps({"passes": counts.passes, "withheld": 1})),
-    ]
-    sink(SimpleNamespace(collect=lambda: rows), 7)  # type: ignore[arg-type]
+    sink.write(7, [Told(ALERT, Tracks((), ()))], Counts(passes=5, withheld=1))
     sink.tend()
     sink.close()
     (body,) = of(client, redis_keys.WARNINGS)

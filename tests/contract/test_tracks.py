@@ -6,7 +6,7 @@ import json
 
 from downstream_page import tables, word, words
 
-from kakou.detection.tracks import TRACKS_VERSION, Seen, Tracks, Way
+from kakou.detection.evidence.tracks import TRACKS_VERSION, Seen, Tracks, Way
 
 SEEN = Seen("1", "A", "甲卡口", 1_705_305_610, 1_705_305_603, "大众牌", "02")
 TYPES = {"integer": int, "number": float, "text": str, "object": dict, "list": list, "null": type(None)}

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from etl.generate.world.write import make_world, write_world
-from kakou.detection.rehearsal_run import PAGE, Asked, rehearse
+from kakou.detection.rehearsal.run import PAGE, Asked, rehearse
 from kakou.settings import Settings
 
 pytestmark = pytest.mark.e2e

@@ -12,7 +12,7 @@ from api_client import NOW, api_client, without
 from api_rows import GATES, alert, store_alerts, store_gates, store_tracks, tracks, wipe
 
 from kakou.alert import Alert
-from kakou.detection.stored_cases import evidence_of
+from kakou.detection.evidence.stored_cases import evidence_of
 from kakou.errors import BadInputError, StorageError
 from kakou.settings import Settings
 

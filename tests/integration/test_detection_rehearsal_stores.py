@@ -10,9 +10,9 @@ import pytest
 from archived_days import DAY, empty_place, store
 
 from kakou.connections import connect
-from kakou.detection.rehearsal import Reviewed
-from kakou.detection.stored_days import read_stored
-from kakou.detection.stored_reviews import stored_reviews
+from kakou.detection.rehearsal.comparison import Reviewed
+from kakou.detection.rehearsal.stored_days import read_stored
+from kakou.detection.rehearsal.stored_reviews import stored_reviews
 from kakou.errors import StorageError
 from kakou.settings import Settings
 from sql.archive import archive_day

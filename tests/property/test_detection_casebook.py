@@ -1,15 +1,22 @@
-"""The stream's verdicts against replay's: inside the lateness no order, cut, repetition or restart counts."""
+"""The stream's verdicts against replay's: inside the lateness no order, cut, repetition or restart counts.
+
+The detector is the stream's own, over a folder of its own.
+"""
 
 from __future__ import annotations
 
-import pickle
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from gates_in_a_row import DAY_S, GATES, REGISTRY, WAY_S, Row, drive, frame, honest
 from hypothesis import given, settings
@@ -17,17 +24,18 @@ from hypothesis import strategies as st
 
 from kakou.alert import Alert
 from kakou.detection.case_alerts import alert_of
-from kakou.detection.case_tracks import tracks_of
-from kakou.detection.casebook import Casebook, Memory
-from kakou.detection.contradictions import find_contradictions
+from kakou.detection.casebook import Casebook
+from kakou.detection.evidence.case_tracks import tracks_of
+from kakou.detection.evidence.tracks import Tracks
 from kakou.detection.horizon import Past
 from kakou.detection.knowledge import CLOCK_PASSES, Knowledge, learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.replay import replay
 from kakou.detection.rules import Limits, Rules, RuleSettings
-from kakou.detection.state import BATCH_SCHEMA, State
 from kakou.detection.times import stamp_of
-from kakou.detection.tracks import Tracks
+from kakou.settings import Settings
+from spark_jobs import casebook_store, current_rules, detector
+from spark_jobs.casebook_store import CasebookStore
 
 LIMITS = Limits()
 MORNING = 5 * DAY_S + 5 * 3600
@@ -75,37 +83,93 @@ def deliveries(rows: list[Row], dice: np.random.Generator) -> list[pl.DataFrame]
     return [arrived[a:b] for a, b in pairwise([0, *cuts, len(sent)])]
 
 
+class Broken(Exception):
+    """Whatever may go wrong in the middle of a batch."""
+
+
+# Where: while the memory is opened, before and after it has changed, and before and after a version is there.
+BREAKS = (
+    (Casebook, "_look_at_clocks"),
+    (Casebook, "_touched"),
+    (Casebook, "_judge"),
+    (CasebookStore, "_on_disk"),
+    (CasebookStore, "_forget"),
+)
+
+
 class Streamed:
-    """The detector over batches. ``given``: the alerts, by plate; ``shown``: their tracks, by id; ``memory``:
-    what is left in the end."""
+    """The detector over batches: killed, broken and asked again now and again.
+
+    Attributes:
+        given: the alerts, by plate.
+        shown: their tracks, by id.
+        memory: what is left in the end.
+    """
 
     def __init__(self, known: Known, batches: list[pl.DataFrame], dice: np.random.Generator) -> None:
         self.knowledge, self.rules = known
-        state, self.memory = State(), Memory()
         self.given: defaultdict[str, list[Alert]] = defaultdict(list)
         self.shown: dict[str, Tracks] = {}
-        # Killed now and again.
-        self.book = Casebook(self.memory, self.rules, self.knowledge, Past(), STAMP)
-        for rows in batches:
-            arrow = rows.with_columns(pl.lit(None, dtype=pl.Int64).alias("arrival")).select(
-                BATCH_SCHEMA.names
-            )
-            batch = arrow.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(BATCH_SCHEMA)
-            state, found, counts, fresh = find_contradictions(state, batch, self.rules)
-            assert not counts.late
-            if dice.random() < 0.05:
-                self.memory = pickle.loads(pickle.dumps(self.memory))
-                self.book = Casebook(self.memory, self.rules, self.knowledge, Past(), STAMP)
-            for alert, tracks in self.book.take(fresh, pl.DataFrame(pl.from_arrow(found)), state.newest):
-                self.given[alert.hphm].append(alert)
-                self.shown[alert.alert_id] = tracks
+        self._dice = dice
+        with (
+            TemporaryDirectory() as folder,
+            patch.object(detector, "current_rules", self._current_rules),
+            # Versions that tell all come often.
+            patch.object(casebook_store, "_CHANGES", 4),
+            patch.object(casebook_store, "_LARGE", 200),
+        ):
+            self._folder = Path(folder)
+            self._known = current_rules.Known((0,), self.rules, self.knowledge)
+            self._detector = self._started()
+            for number, rows in enumerate(batches):
+                if len(rows):
+                    self._take(number, _arrived(rows))
+            self.memory = CasebookStore(self._folder).load(len(batches))
+
+    def _current_rules(self, _settings: Settings) -> current_rules.Known:
+        if self._dice.random() < 0.03:
+            # A file was written again, with what it held before.
+            self._known = replace(self._known, version=(self._known.version[0] + 1,))
+        return self._known
+
+    def _started(self) -> detector.Detector:
+        return detector.Detector(Settings(), self._folder)
+
+    def _take(self, number: int, arrived: pa.Table) -> None:
+        if self._dice.random() < 0.05:
+            self._detector = self._started()
+        if self._dice.random() < 0.1:
+            self._break(number, arrived)
+        told, counts = self._detector.take(number, arrived)
+        assert not counts.late
+        if self._dice.random() < 0.1:
+            # Kept, and neither written to the table nor known to Spark, twice.
+            once, twice = (self._again(number, arrived) for _ in range(2))
+            assert once == twice
+            told, again = self._detector.take(number, arrived)
+            assert again == counts
+        for alert, tracks in told:
+            self.given[alert.hphm].append(alert)
+            self.shown[alert.alert_id] = tracks
+
+    def _break(self, number: int, arrived: pa.Table) -> None:
+        place, name = BREAKS[int(self._dice.integers(len(BREAKS)))]
+        with patch.object(place, name, side_effect=Broken), suppress(Broken):
+            self._detector.take(number, arrived)
+
+    def _again(self, number: int, arrived: pa.Table) -> list[tuple[Alert, Tracks]]:
+        if self._dice.random() < 0.5:
+            self._detector = self._started()
+        told, _ = self._detector.take(number, arrived)
+        return [(replace(alert, detected_at=""), tracks) for alert, tracks in told]
 
     def finish(self) -> dict[str, tuple[str, str]]:
         """Final verdict and tracks of each plate, as JSON."""
-        for alert, tracks in self.book.finish():
+        book = Casebook(self.memory, self.rules, self.knowledge, Past(), STAMP)
+        for alert, tracks in book.finish():
             self.given[alert.hphm].append(alert)
             self.shown[alert.alert_id] = tracks
-        cases = {plate: case for plate in self.memory.records if (case := self.book.case(plate))}
+        cases = {plate: case for plate in self.memory.records if (case := book.case(plate))}
         return {
             plate: (
                 alert_of(case, self.rules, STAMP).to_json(),
@@ -113,6 +177,16 @@ class Streamed:
             )
             for plate, case in cases.items()
         }
+
+
+def _arrived(rows: pl.DataFrame) -> pa.Table:
+    """As Spark gives them: in an order of its own."""
+    columns = rows.with_row_index("offset").with_columns(
+        pl.lit(None, dtype=pl.Int64).alias("arrival"),
+        pl.lit(0).alias("moment"),
+        pl.lit(0).alias("partition"),
+    )
+    return columns.reverse().to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 @settings(max_examples=8, deadline=None)

@@ -13,10 +13,17 @@ from kakou.detection.cases import CASE_S
 from kakou.detection.knowledge import learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.precision import Precision
-from kakou.detection.rehearsal import Matter, Reviewed, Said, compare, hold_against_reviews, said_of
+from kakou.detection.rehearsal.comparison import (
+    Matter,
+    Reviewed,
+    Said,
+    compare,
+    hold_against_reviews,
+    said_of,
+)
+from kakou.detection.rehearsal.shifts import Shift, load_of, shift_at
 from kakou.detection.replay import replay
 from kakou.detection.rules import Limits, RuleSettings
-from kakou.detection.shifts import Shift, load_of, shift_at
 from kakou.detection.times import stamp_of, text_of
 from kakou.detection.weighing import Weighing
 

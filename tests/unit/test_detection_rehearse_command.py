@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from etl.generate.world.write import make_world, write_world
 from kakou.detection.commands import detect
-from kakou.detection.rehearsal_run import PAGE, REPORT, Asked, rehearse
+from kakou.detection.rehearsal.run import PAGE, REPORT, Asked, rehearse
 from kakou.errors import BadInputError
 from kakou.fields import FIELDS_8, TIME_FORMAT
 from kakou.settings import Settings

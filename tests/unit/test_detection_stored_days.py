@@ -13,8 +13,8 @@ from stored_passes import archive, batch
 from etl.io.artefacts import CLEANED, parquet_of
 from etl.params import EtlParams
 from etl.pipeline import run
-from kakou.detection.arrival import in_order_of_arrival
-from kakou.detection.stored_days import BATCH_FILE, read_stored
+from kakou.detection.rehearsal.arrival import in_order_of_arrival
+from kakou.detection.rehearsal.stored_days import BATCH_FILE, read_stored
 from kakou.errors import BadInputError
 from kakou.fields import FIELDS_8
 from kakou.settings import Settings

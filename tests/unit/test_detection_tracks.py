@@ -9,18 +9,18 @@ import pytest
 from gates_in_a_row import DAY_S, GATES, REGISTRY, drive, frame, honest
 
 from kakou.alert import Alert
-from kakou.detection import case_tracks
-from kakou.detection.case_steps import page_and_steps
-from kakou.detection.case_tracks import thinned, way_of
 from kakou.detection.cases import Episode
-from kakou.detection.evidence_page import page_of
+from kakou.detection.evidence import case_tracks
+from kakou.detection.evidence.case_steps import page_and_steps
+from kakou.detection.evidence.case_tracks import thinned, way_of
+from kakou.detection.evidence.page import page_of
+from kakou.detection.evidence.tracks import Seen, Tracks, Way, has_kept_tracks
 from kakou.detection.horizon import Look, Row
 from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.likelihood import Odd
 from kakou.detection.replay import replay
 from kakou.detection.rules import Limits, Rules, RuleSettings
-from kakou.detection.tracks import Seen, Tracks, Way, has_kept_tracks
 
 PLATE, NOON = "苏CQQ777", 5 * DAY_S + 11 * 3600
 PLACES = {gate: (lon, lat) for gate, lon, lat in REGISTRY.select("kkmc", "lon", "lat").iter_rows()}

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from kakou.detection.contradictions import Counts
 from kakou.detection.precision import Precision
-from kakou.detection.rehearsal import Matter, ReviewedMatters, Said
-from kakou.detection.shifts import SHIFTS, Shift, load_of
+from kakou.detection.rehearsal.comparison import Matter, ReviewedMatters, Said
+from kakou.detection.rehearsal.shifts import SHIFTS, Shift, load_of
 from kakou.detection.times import text_of
 
 SIDES: Final = ("old", "new")

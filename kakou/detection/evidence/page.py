@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from kakou.alert import Alert
+from kakou.detection.evidence.tracks import Seen, Tracks, Way
 from kakou.detection.times import text_of
-from kakou.detection.tracks import Seen, Tracks, Way
 from kakou.fields import VEHICLE_TYPE_NAMES
 
 Place = tuple[float, float]

@@ -8,9 +8,9 @@ import pymysql
 
 from kakou.alert import Alert
 from kakou.connections import connect
-from kakou.detection.case_steps import page_and_steps
-from kakou.detection.evidence_page import page_of
-from kakou.detection.tracks import Tracks
+from kakou.detection.evidence.case_steps import page_and_steps
+from kakou.detection.evidence.page import page_of
+from kakou.detection.evidence.tracks import Tracks
 from kakou.errors import BadInputError, StorageError
 from kakou.settings import Settings
 from kakou.topology import load_topology

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from kakou.alert import Alert
-from kakou.detection.evidence_page import Place, page_of
-from kakou.detection.tracks import Tracks
+from kakou.detection.evidence.page import Place, page_of
+from kakou.detection.evidence.tracks import Tracks
 from kakou.errors import BadInputError
 from kakou.whole_files import write_text
 

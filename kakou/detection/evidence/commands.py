@@ -21,7 +21,7 @@ def evidence(
 
     Example: kakou detect evidence 6f1a4e3c8eb25899c1eccad0f73607b6 --out page.html
     """
-    from kakou.detection.stored_cases import evidence_of
+    from kakou.detection.evidence.stored_cases import evidence_of
     from kakou.errors import BadInputError
     from kakou.whole_files import write_text
 

@@ -12,7 +12,7 @@ import pymysql
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kakou.connections import connect
-from kakou.detection.rehearsal import Reviewed
+from kakou.detection.rehearsal.comparison import Reviewed
 from kakou.errors import BadInputError, KakouError, StorageError
 from kakou.secret_files import secret_path
 from kakou.settings import Settings

@@ -96,5 +96,5 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters.update(percent=_percent, sure=_sure, number=lambda n: f"{n:,}", link=quote)
-    text = resources.files("kakou.detection").joinpath("rehearsal.html").read_text(encoding="utf-8")
+    text = resources.files("kakou.detection.rehearsal").joinpath("page.html").read_text(encoding="utf-8")
     return environment.from_string(text)

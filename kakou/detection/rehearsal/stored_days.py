@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 import polars as pl
 
-from kakou.detection.arrival import Order, in_order_of_arrival
 from kakou.detection.files import read_passes
+from kakou.detection.rehearsal.arrival import Order, in_order_of_arrival
 from kakou.errors import BadInputError
 from kakou.settings import Settings
 

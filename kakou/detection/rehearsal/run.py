@@ -11,20 +11,20 @@ from typing import Any, Final
 
 import polars as pl
 
-from kakou.detection.evidence_files import places_of
-from kakou.detection.evidence_page import Place, page_of
+from kakou.detection.evidence.files import places_of
+from kakou.detection.evidence.page import Place, page_of
 from kakou.detection.files import demand_writable, read_gates, registered_gates
 from kakou.detection.knowledge import Knowledge, learn_knowledge, with_gates
 from kakou.detection.knowledge_bytes import from_bytes
 from kakou.detection.learned_rules import rules_of
-from kakou.detection.rehearsal import Reviewed, Said, compare, hold_against_reviews, said_of
-from kakou.detection.rehearsal_page import rehearsal_page
-from kakou.detection.rehearsal_report import Side, report_of, reviews_of
+from kakou.detection.rehearsal.comparison import Reviewed, Said, compare, hold_against_reviews, said_of
+from kakou.detection.rehearsal.page import rehearsal_page
+from kakou.detection.rehearsal.report import Side, report_of, reviews_of
+from kakou.detection.rehearsal.stored_days import StoredPasses, read_stored
+from kakou.detection.rehearsal.stored_reviews import read_reviews, stored_reviews
 from kakou.detection.replay import Replayed, replay
 from kakou.detection.rule_files import read_rule, rule_in_force, values_of
 from kakou.detection.rules import Rules, RuleSettings
-from kakou.detection.stored_days import StoredPasses, read_stored
-from kakou.detection.stored_reviews import read_reviews, stored_reviews
 from kakou.detection.times import now_stamp, utc_now
 from kakou.errors import BadInputError, StorageError
 from kakou.settings import Settings

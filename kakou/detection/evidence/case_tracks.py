@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from kakou.detection.cases import Case, Episode
+from kakou.detection.evidence.tracks import Seen, Tracks, Way
 from kakou.detection.horizon import Look
 from kakou.detection.knowledge import FEW, Knowledge
 from kakou.detection.rules import BASIS_HISTORY, BASIS_NONE, Rules
-from kakou.detection.tracks import Seen, Tracks, Way
 from kakou.fields import MISSING
 
 # Of an episode: a vehicle has a few dozen in its hours, a reading error that repeats has hundreds.

@@ -159,7 +159,7 @@ def _tell(settings: Settings, moved: Moved) -> None:
     if moved.mycat:
         typer.echo(
             f"Now let MyCat read {settings.topology_dir}: copy it into its conf/, fill in the passwords, and "
-            "say `reload config_all` at its port 9066. Until then it does not show what moved."
+            "say `reload @@config_all` at its port 9066. Until then it does not show what moved."
         )
     else:
         typer.echo(

@@ -170,7 +170,7 @@ def missing_gates(names: Iterable[str], rendered: Iterable[str], max_chars: int)
 
 def swap_in(cursor: Any, tables: Mapping[str, str]) -> float:
     """Creates each table beside the old one and swaps all of them at once; returns the seconds of that."""
-    cursor.execute("SELECT ssl_ca")  # an endpoint that speaks TLS has one, and its nodes then demand TLS
+    cursor.execute("SELECT @@ssl_ca")  # an endpoint that speaks TLS has one, and its nodes then demand TLS
     authority = cursor.fetchone()[0]
     for table, statement in tables.items():
         _create_beside(cursor, table, over_tls(statement, authority) if authority else statement)

@@ -115,7 +115,7 @@ def test_a_time_is_stored_and_read_unshifted(two: Two, stack: Settings) -> None:
                 server, "SELECT DATE_FORMAT(gcsj, '%%Y-%%m-%%d %%H:%%i') FROM traffic_data WHERE id = %s", id
             )
             assert read == [("2024-01-15 00:30",)]
-            clear_offset = ask(server, "SELECT session.time_zone, TIMEDIFF(NOW(), UTC_TIMESTAMP())")
+            clear_offset = ask(server, "SELECT @@session.time_zone, TIMEDIFF(NOW(), UTC_TIMESTAMP())")
             assert clear_offset[0][0] == "+08:00"
             assert clear_offset[0][1].total_seconds() == 8 * 3600
     assert ask(

@@ -110,7 +110,7 @@ def test_data_survives_down_and_up(own: Settings) -> None:
     lifecycle.up(own, {"dn1"}, console=QUIET)
     with connect(own, "dn1", "root", database="") as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE kept")
-        cursor.execute("SELECT time_zone, character_set_server")
+        cursor.execute("SELECT @@time_zone, @@character_set_server")
         assert cursor.fetchone() == ("+08:00", "utf8mb4")
     lifecycle.down(own)
     lifecycle.up(own, {"dn1"}, console=QUIET)

@@ -50,7 +50,7 @@ bench-etl: install ## the batch against a hand-written script, 5 million rows, a
 bench-stream: install ## the stream on 1.2 million records, about 12 minutes (BENCH="--kills --soak 30", "--quick --force")
 	@exec $(BIN)/python tests/bench/bench_stream.py $(BENCH)
 
-bench-stream-peers: install ## detection beside PyFlink, Quix Streams and others on 600,000 records, about 6 minutes (BENCH="--only ours,flink", "--quick --force")
+bench-stream-peers: install ## detection beside PyFlink, Quix Streams and others on 1.2 million records, about 9 minutes (BENCH="--only ours,flink", "--quick --force")
 	@exec $(BIN)/python tests/bench/bench_stream_peers.py $(BENCH)
 
 bench-detect: install ## what detection finds on five labelled worlds, beside the usual rules, about 3 minutes

@@ -11,6 +11,7 @@ Verdict = Literal["cloned_plate", "misread", "clock_fault", "undecided"]
 Severity = Literal["low", "medium", "high", "critical"]
 
 ALERT_VERSION: Final = 1
+_ID_LENGTH: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,15 @@ def alert_id(hphm: str, first_gcxh: str, second_gcxh: str, rule_version: str) ->
     """
     text = "\x1f".join((hphm, first_gcxh, second_gcxh, rule_version))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def is_id(text: str) -> bool:
+    """Whether a text may be the id of an alert or a case; SQL cannot even compare what is none.
+
+    >>> is_id("0" * 32), is_id("苏C12345")
+    (True, False)
+    """
+    return len(text) <= _ID_LENGTH and text.isascii() and text.isalnum()
 
 
 def case_id(hphm: str, rule_version: str) -> str:

@@ -32,6 +32,13 @@ def caller(
     return held.gatekeeper.admit(bearer.credentials if bearer else None, cookie)
 
 
+def signed_in(
+    held: ServicesDep, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+) -> str:
+    """Who writes, by bearer token. Whoever opens the page gets the screen's cookie: it may only read."""
+    return held.gatekeeper.admit(bearer.credentials if bearer else None, None)
+
+
 def now(held: ServicesDep) -> datetime:
     """Local time without offset."""
     return held.now()
@@ -45,7 +52,7 @@ def day_or_today(current: Now, date_: Annotated[date | None, Query(alias="date")
 GateName = Annotated[str, Query(min_length=1, max_length=200, description="Codename, name or alias")]
 OptionalGateName = Annotated[str | None, Query(max_length=200, description="Codename, name or alias")]
 Signed = Depends(caller)
-Caller = Annotated[str, Depends(caller)]
+Writer = Annotated[str, Depends(signed_in)]
 Now = Annotated[datetime, Depends(now)]
 Day = Annotated[date, Depends(day_or_today)]
 Hours = Annotated[int, Query(ge=1, le=720, description="Hours of the clock, the running one included")]

@@ -1,4 +1,4 @@
-"""Who may read: one user until roles exist, signed tokens, and a limit on guessing."""
+"""Who may read and write: one user until roles exist, signed tokens, and a limit on guessing."""
 
 from __future__ import annotations
 

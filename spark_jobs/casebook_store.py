@@ -73,6 +73,22 @@ class _Version:
         return (name for name, _ in chain(self.passes, self.sample))
 
 
+def casebook_of(checkpoint: Path) -> Path:
+    """The folder of versions in the checkpoint of a query; made before the query first starts.
+
+    Raises:
+        StateFormatError: the query has run before, and what was remembered is gone.
+    """
+    folder = checkpoint / "casebook"
+    if not folder.exists() and (checkpoint / "commits").exists():
+        raise StateFormatError(
+            f"{folder} is gone, and with it every open case. Restore it, or remove the checkpoint of the "
+            "detection query; it then reads what Kafka still holds again."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 class CasebookStore:
     """Versions of what a casebook remembers.
 

@@ -11,7 +11,10 @@ from kakou.settings import Settings
 from kakou.whole_files import write_text
 
 _FILE = "formats.json"
-_AGAIN = "the query then reads again what Kafka still holds, and nothing is stored or warned of twice."
+_AGAIN = (
+    "the query then reads again what Kafka still holds. Nothing is stored twice; "
+    "a case may be warned of again."
+)
 
 
 def checkpoint_of(settings: Settings, query: str, formats: Mapping[str, int]) -> Path:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from kakou.detection.files import load_known, no_rules
 from kakou.detection.knowledge import Knowledge, knows_nothing
-from kakou.detection.rules import Rules
-from kakou.errors import KakouError
+from kakou.detection.rule_files import rule_in_force, usual_rule
+from kakou.detection.rules import Rules, RuleSettings
+from kakou.errors import BadInputError, KakouError
 from kakou.settings import Settings
 
 
@@ -19,6 +21,7 @@ class Known:
     version: tuple[int, ...]
     rules: Rules
     knowledge: Knowledge
+    rule: RuleSettings
 
 
 _known: Known | None = None
@@ -27,19 +30,38 @@ _known: Known | None = None
 def current_rules(settings: Settings) -> Known:
     """What detection goes by now.
 
-    A file that cannot be read does not stop the stream: what was known before it stays, or nothing while
-    there is nothing.
+    A file that cannot be read does not stop the stream: what was known before it stays. At the start, where
+    nothing was, a rule that cannot be read is replaced by that of the settings, and without gates nothing is
+    looked for.
     """
     global _known
     learned = settings.travel_times_file, settings.knowledge_file
     files = (settings.clean_dir / "kkmc_dimension.csv", *learned, settings.rule_file)
-    changed = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+    changed = tuple(map(_changed, files))
     if _known is None or _known.version != changed:
+        rule = _rule(settings)
         try:
-            rules, knowledge = load_known(settings)
+            rules, knowledge = load_known(settings, rule)
         except KakouError as error:
-            print(f"kakou: {error} Detection goes on with what it knew.", file=sys.stderr)
+            kept = "Detection goes on with what it knew." if _known else "Detection looks for nothing."
+            print(f"kakou: {error} {kept}", file=sys.stderr)
             rules = _known.rules if _known else no_rules(settings)
             knowledge = _known.knowledge if _known else knows_nothing([])
-        _known = Known(changed, rules, knowledge)
+        _known = Known(changed, rules, knowledge, rule)
     return _known
+
+
+def _rule(settings: Settings) -> RuleSettings:
+    try:
+        return rule_in_force(settings)
+    except BadInputError as error:
+        kept = "goes on with the rule it had" if _known else "takes the rule of the settings"
+        print(f"kakou: {error} Detection {kept}.", file=sys.stderr)
+        return _known.rule if _known else usual_rule(settings)
+
+
+def _changed(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

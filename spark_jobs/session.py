@@ -45,15 +45,15 @@ def build_session(settings: Settings, name: str, *, extra: dict[str, str] | None
     """
     if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
         raise ServiceError("Spark needs Java 17 or later, and none is found. Run `make install`.")
-    # Workers of local mode are children of this process and must be the same Python.
+    # Should a job start Python workers, they must be the same Python.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", settings.host)
-    # A state store moves blobs of megabytes through many threads. glibc keeps a heap for each thread and what
-    # was freed in it; with two heaps, and large pieces given back at once, memory stays flat.
+    # glibc keeps a heap for each thread of the JVM and what was freed in it; with two heaps, and large pieces
+    # given back at once, memory stays flat.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
-    # Each worker is one of several on few cores; the thread pools of its libraries would only get in the way.
+    # Thread pools as wide as the machine would only get in the way of the JVM.
     os.environ.setdefault("POLARS_MAX_THREADS", "2")
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     builder = SparkSession.builder.appName(name).master(settings.spark_master)
@@ -99,7 +99,6 @@ def _properties(settings: Settings, name: str) -> dict[str, str]:
         "spark.default.parallelism": "2",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
-        "spark.python.worker.reuse": "true",
         # Spark keeps the offsets of so many batches; a hundred are never needed.
         "spark.sql.streaming.minBatchesToRetain": "10",
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",

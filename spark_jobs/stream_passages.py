@@ -29,6 +29,7 @@ from kakou.errors import KakouError
 from kakou.settings import Settings, load_settings
 from spark_jobs import detect, ingest
 from spark_jobs.batch_boundary import BatchBoundary
+from spark_jobs.casebook_store import casebook_of
 from spark_jobs.checkpoint import checkpoint_of, query_id
 from spark_jobs.offset_log import OffsetLog
 from spark_jobs.progress import ProgressListener
@@ -60,10 +61,11 @@ def run(settings: Settings, stop: threading.Event) -> int:
     patiently(settings, "Comparing the schema of the nodes", lambda: demand_newest(settings))
     ingest_folder = checkpoint_of(settings, ingest.QUERY, {"ledger": _LEDGER_FORMAT})
     detection_folder = checkpoint_of(settings, detect.QUERY, {"casebook": CASEBOOK_FORMAT})
+    casebook = casebook_of(detection_folder)
     spark = build_session(settings, "stream", extra=_PROPERTIES)
     listener = ProgressListener(settings)
     spark.streams.addListener(listener)
-    detection = detect.Detection(settings, partial(query_id, detection_folder), detection_folder / "casebook")
+    detection = detect.Detection(settings, partial(query_id, detection_folder), casebook)
     store = ingest.Ingest(
         settings,
         lambda: f"{ingest.QUERY}-{query_id(ingest_folder)}",

@@ -29,7 +29,8 @@ class UnusedPlaces:
         if time.monotonic() - self._looked < LOOK_S:
             return
         self._looked = time.monotonic()
-        files = (self._settings.clean_dir / "kkmc_dimension.csv", self._settings.knowledge_file)
+        settings = self._settings
+        files = (settings.clean_dir / "kkmc_dimension.csv", settings.knowledge_file, settings.rule_file)
         version = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
         if version == self._version:
             return

@@ -1,7 +1,7 @@
 """Edge: what people said of alerts, table ``reviews``.
 
 Reviews are added and never changed; of each alert the newest one counts. They are written through the
-endpoint as ``kakou_reviewer``, who may do nothing else, so a real MyCat serves as well.
+endpoint as ``kakou_reviewer``, so a real MyCat serves as well.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pymysql
 
+from kakou.alert import is_id
 from kakou.connections import Account, connect
 from kakou.detection.reviews import Review, fault_of
 from kakou.errors import BadInputError, StorageError
@@ -27,7 +28,6 @@ PAUSE_S: Final = 0.1
 _IN_THE_WAY: Final = frozenset({1062, 1205, 1213})
 ANSWER_S: Final = 30
 CONNECT_S: Final = 3
-_ID_CHARACTERS: Final = 32
 _REVIEW: Final = "r.id, r.alert_id, r.verdict, r.reason, r.note, r.reviewer, r.created_at"
 # Of a case the newest row holds; its steps may be of one moment.
 _NEWEST_OF_CASE: Final = (
@@ -168,7 +168,7 @@ def _asking(settings: Settings, server: str, account: Account) -> Iterator[Any]:
 
 def _alert_of(cursor: Any, name: str) -> str | None:
     """The id of the alert that is meant."""
-    if not _is_id(name):
+    if not is_id(name):
         return None
     for question in ("SELECT alert_id FROM warnings WHERE alert_id = %s", _NEWEST_OF_CASE):
         cursor.execute(question, (name,))
@@ -180,7 +180,7 @@ def _alert_of(cursor: Any, name: str) -> str | None:
 
 def _alerts_of(cursor: Any, name: str) -> list[str]:
     """The ids of all alerts that are meant."""
-    if not _is_id(name):
+    if not is_id(name):
         return []
     for column in ("alert_id", "case_id"):
         cursor.execute(f"SELECT alert_id FROM warnings WHERE {column} = %s", (name,))  # noqa: S608
@@ -188,11 +188,6 @@ def _alerts_of(cursor: Any, name: str) -> list[str]:
         if found:
             return found
     return []
-
-
-def _is_id(name: str) -> bool:
-    """What else somebody typed is not even asked for: it could not be compared with a column of ASCII."""
-    return name.isascii() and name.isalnum() and len(name) <= _ID_CHARACTERS
 
 
 def _stored(row: Any) -> StoredReview:

@@ -91,7 +91,7 @@ class Casebook:
         self._queued: set[tuple[int, str]] = set()
         for record in memory.records.values():
             self._expect(record)
-        if memory.gates != rules.gates:
+        if rules.gates and memory.gates != rules.gates:
             for block, clocks in list(memory.blocks.items()):
                 memory.blocks[block] = with_codes(clocks, memory.gates, rules.gates, knowledge.constant)
             memory.gates = rules.gates
@@ -207,7 +207,7 @@ class Casebook:
             chain = self._chain_of(gathered, judged)
             if record.over and chain and not any(one in record.over for one in chain):
                 # Too long ago: another case begins.
-                gathered = replace(gathered, over=(), last=None)
+                gathered = replace(gathered, over=(), step=0, last=None)
             after = self._closed(gathered, final, judged)
             alert = self._alert_of(chain, gathered.last)
             if alert is not None:
@@ -282,7 +282,12 @@ class Casebook:
         pairs = frozenset(
             pair for pair in record.pairs if not any(low <= pair.t_b <= high for low, high in final)
         )
-        left = replace(record, pairs=pairs, counted=record.counted | (record.pairs - pairs))
+        counted = {
+            pair
+            for pair in record.counted | (record.pairs - pairs)
+            if pair.t_b > self._memory.newest - CASE_S
+        }
+        left = replace(record, pairs=pairs, counted=frozenset(counted))
         far = CONTEXT_S + PRESENCE_S
         rows = frozenset(
             row for row in record.rows if any(low - far <= row.t <= high + far for low, high in left.episodes)
@@ -322,11 +327,13 @@ class Casebook:
     def _look_at_clocks(self) -> None:
         memory, knowledge = self._memory, self._knowledge
         self._looked = self._now
-        clocks = self._open_clocks()
+        # Where no gate is known, as a file of them is broken, clocks wait for the next rules.
+        clocks = self._open_clocks() if self._rules.gates else {}
         for block, one in clocks.items():
             if self._block_final_at(block) <= memory.newest:
                 memory.blocks[block] = one
-        every = joined({**memory.blocks, **clocks}, knowledge.constant)
+        final = memory.blocks if self._rules.gates else {}
+        every = joined({**final, **clocks}, knowledge.constant)
         self._context = Context(self._rules, knowledge, every, self._past)
         self._crowd = Crowd((pair for pairs in self._pairs.values() for pair in pairs), self._context)
 
@@ -339,7 +346,9 @@ def _next_step(alert: Alert, before: Record) -> Alert:
     version = alert.rule_version if step == 1 else said
     name = alert_id(alert.hphm, alert.first.gcxh, alert.second.gcxh, version)
     gone = before.last is not None and before.last.verdict == CLONED != alert.verdict
-    return replace(alert, alert_id=name, step=step, status="withdrawn" if gone else "raised")
+    # A case keeps its name, though the rule may have changed since.
+    case = before.last.case_id if before.last else alert.case_id
+    return replace(alert, alert_id=name, case_id=case, step=step, status="withdrawn" if gone else "raised")
 
 
 def _among(fresh: pa.Table, records: MutableMapping[str, Record]) -> set[str]:

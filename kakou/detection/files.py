@@ -18,7 +18,7 @@ from kakou.detection.knowledge import Knowledge, knows_nothing, with_gates
 from kakou.detection.knowledge_bytes import from_bytes
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.rule_files import rule_in_force, usual_rule
-from kakou.detection.rules import Rules, build_rules
+from kakou.detection.rules import Rules, RuleSettings, build_rules
 from kakou.detection.travel import TRAVEL_SCHEMA
 from kakou.errors import BadInputError
 from kakou.fields import FIELDS_8, TIME_FORMAT
@@ -122,25 +122,32 @@ def read_passes(path: Path, origins: str = _OBSERVED) -> PassesRead:
     return PassesRead(readable, len(timed) - len(readable), len(frame) - len(taken))
 
 
-def load_rules(settings: Settings) -> Rules:
-    """Rules from the files that the batch and the night leave; each of them may be missing yet."""
+def load_rules(settings: Settings, rule: RuleSettings | None = None) -> Rules:
+    """Rules from the files that the batch and the night leave; each of them may be missing yet.
+
+    Args:
+        rule: what a person has set; None for the rule in force.
+    """
     travel_file = settings.travel_times_file
     gates = registered_gates(settings)
     travel = read_travel_times(travel_file) if travel_file.exists() else pl.DataFrame(schema=TRAVEL_SCHEMA)
-    rule = rule_in_force(settings)
+    rule = rule or rule_in_force(settings)
     return build_rules(
         gates, travel, limits=rule.limits, fallback_kmh=rule.fallback_kmh, weighing=rule.weighing
     )
 
 
-def load_known(settings: Settings) -> tuple[Rules, Knowledge]:
+def load_known(settings: Settings, rule: RuleSettings | None = None) -> tuple[Rules, Knowledge]:
     """What detection goes by: the rules, and what a history taught, if any did yet.
+
+    Args:
+        rule: what a person has set; None for the rule in force.
 
     Raises:
         BadInputError: a file cannot be read.
         StateFormatError: what was learned was written by another version.
     """
-    rules, knowledge, _ = _known(settings)
+    rules, knowledge, _ = _known(settings, rule)
     return rules, knowledge
 
 
@@ -150,17 +157,17 @@ def places_not_used(settings: Settings) -> list[str]:
     Raises:
         BadInputError, StateFormatError: as ``load_known``.
     """
-    return _known(settings)[2]
+    return _known(settings, None)[2]
 
 
-def _known(settings: Settings) -> tuple[Rules, Knowledge, list[str]]:
+def _known(settings: Settings, rule: RuleSettings | None) -> tuple[Rules, Knowledge, list[str]]:
     if not settings.knowledge_file.exists():
-        rules = load_rules(settings)
+        rules = load_rules(settings, rule)
         return rules, knows_nothing(list(rules.gates)), []
     knowledge = from_bytes(settings.knowledge_file.read_bytes())
     gates = registered_gates(settings)
     knowledge = with_gates(knowledge, gates["kkmc"].unique(maintain_order=True).to_list())
-    rules, misplaced = rules_of(gates, knowledge, rule_in_force(settings))
+    rules, misplaced = rules_of(gates, knowledge, rule or rule_in_force(settings))
     return rules, knowledge, misplaced
 
 

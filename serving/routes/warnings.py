@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import HTMLResponse
 
-from serving.dependencies import Caller, ServicesDep, Signed
+from serving.dependencies import ServicesDep, Signed, Writer
 from serving.shapes import AlertItem, ReviewInput, ReviewItem
 
 router = APIRouter(prefix="/api/warnings", tags=["warnings"], dependencies=[Signed])
@@ -25,7 +25,7 @@ def realtime(held: ServicesDep, limit: Annotated[int, Query(ge=1, le=1000)] = 10
 
 
 @router.post("/{id}/review", status_code=201, summary="Say of a warning that it is right or false")
-def review(id: WarningId, said: ReviewInput, caller: Caller, held: ServicesDep) -> ReviewItem:
+def review(id: WarningId, said: ReviewInput, caller: Writer, held: ServicesDep) -> ReviewItem:
     """Of a case its newest warning is meant. Nothing is overwritten: the newest review of a warning counts,
     and the next night weighs reasons by it.
     """

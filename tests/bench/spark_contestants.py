@@ -6,7 +6,7 @@ before is done.
 ``read`` parses every record and lets it go. ``ours`` is query ``detection`` as the product runs it, with
 its tables. ``state-call`` is the obvious way: the state of each plate is Spark's, asked for once and written
 once for each plate of each batch. Rows come as rows (``transformWithState``), or in ``state-call-pandas`` as
-frames (``transformWithStateInPandas``, which ours uses too).
+frames (``transformWithStateInPandas``).
 """
 
 from __future__ import annotations

@@ -134,7 +134,9 @@ def test_the_endpoint_has_every_table_of_the_topology_with_the_columns_of_its_no
 
 def test_every_server_keeps_the_time_of_the_platform(stack: Settings) -> None:
     for server in ("endpoint", *node_names(stack)):
-        assert _ask(stack, server, "SELECT @@global.time_zone, @@character_set_server") == [("+08:00", "utf8mb4")]
+        assert _ask(stack, server, "SELECT @@global.time_zone, @@character_set_server") == [
+            ("+08:00", "utf8mb4")
+        ]
 
 
 def test_views_are_there_and_stay_within_what_mycat_can() -> None:

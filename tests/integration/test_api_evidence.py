@@ -94,6 +94,8 @@ def test_the_command_writes_the_same_page(stores: Settings) -> None:
 def test_the_command_says_what_is_not_there(stores: Settings) -> None:
     with pytest.raises(BadInputError, match="No alert and no case has the id"):
         evidence_of(stores, "0" * 32)
+    with pytest.raises(BadInputError, match="No alert and no case has the id 苏C00001"):
+        evidence_of(stores, "苏C00001")
     with pytest.raises(BadInputError, match=f"No passes are kept with alert {BARE.alert_id}"):
         evidence_of(stores, BARE.case_id)
     with pytest.raises(StorageError, match="dn1 does not answer"):

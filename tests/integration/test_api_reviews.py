@@ -106,3 +106,14 @@ def test_nobody_reviews_without_a_token(stores: Settings) -> None:
     client.headers.pop("Authorization")
     answer = client.post(f"/api/warnings/{WARNING.alert_id}/review", json={"outcome": "confirmed"})
     assert answer.status_code == 401
+
+
+def test_the_cookie_of_the_screen_may_not_write(stores: Settings) -> None:
+    """Whoever opens the page has it, and reviews move what is called."""
+    client = api_client(stores)
+    del client.headers["Authorization"]
+    client.get("/")
+    assert client.get("/api/warnings/realtime").status_code == 200
+    refused = client.post(f"/api/warnings/{WARNING.alert_id}/review", json={"outcome": "confirmed"})
+    assert refused.status_code == 401
+    assert api_client(stores).get(f"/api/warnings/{WARNING.alert_id}/reviews").json() == []

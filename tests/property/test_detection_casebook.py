@@ -25,14 +25,18 @@ from hypothesis import strategies as st
 from kakou.alert import Alert
 from kakou.detection.case_alerts import alert_of
 from kakou.detection.casebook import Casebook
+from kakou.detection.contradictions import contradictions_of
 from kakou.detection.evidence.case_tracks import tracks_of
 from kakou.detection.evidence.tracks import Tracks
 from kakou.detection.horizon import Past
 from kakou.detection.knowledge import CLOCK_PASSES, Knowledge, learn_knowledge
 from kakou.detection.learned_rules import rules_of
+from kakou.detection.memory import Memory
 from kakou.detection.replay import replay
 from kakou.detection.rules import Limits, Rules, RuleSettings
+from kakou.detection.state import BATCH_SCHEMA
 from kakou.detection.times import stamp_of
+from kakou.detection.weighing import Weighing
 from kakou.settings import Settings
 from spark_jobs import casebook_store, current_rules, detector
 from spark_jobs.casebook_store import CasebookStore
@@ -119,7 +123,7 @@ class Streamed:
             patch.object(casebook_store, "_LARGE", 200),
         ):
             self._folder = Path(folder)
-            self._known = current_rules.Known((0,), self.rules, self.knowledge)
+            self._known = current_rules.Known((0,), self.rules, self.knowledge, RuleSettings(LIMITS))
             self._detector = self._started()
             for number, rows in enumerate(batches):
                 if len(rows):
@@ -240,3 +244,23 @@ def test_what_is_over_was_told_as_replay_says_and_is_forgotten(known: Known, see
     } == expected
     # A day after its end nothing of a case is remembered.
     assert not plates & streamed.memory.records.keys()
+
+
+def test_another_rule_in_the_middle_of_a_case_speaks_of_the_same_case(known: Known) -> None:
+    knowledge, rules = known
+
+    def told(rules: Rules, rows: list[Row]) -> list[Alert]:
+        book = Casebook(memory, rules, knowledge, Past(), STAMP)
+        arrived = _arrived(frame(rows)).sort_by("offset").select(BATCH_SCHEMA.names).cast(BATCH_SCHEMA)
+        newest, found, _, fresh = contradictions_of(book.passes, arrived, rules)
+        return [alert for alert, _ in book.take(fresh, pl.DataFrame(pl.from_arrow(found)), newest)]
+
+    memory = Memory()
+    twins = drive("苏CQ0777", MORNING, "ABCD", tag="o")
+    twins += drive("苏CQ0777", MORNING + 300, "DCB", "丰田牌", tag="t")
+    called = told(rules, twins)
+    assert [one.verdict for one in called] == ["cloned_plate"]
+    strict = replace(rules, weighing=Weighing(version="strict", prior=1e-15))
+    (back,) = told(strict, drive("苏CQ0777", MORNING + 7200, "A", tag="l"))
+    assert (back.status, back.step, back.rule_version) == ("withdrawn", called[-1].step + 1, "strict")
+    assert back.case_id == called[-1].case_id

@@ -23,7 +23,7 @@ from kakou.detection.memory import CASEBOOK_FORMAT, Memory, Record
 from kakou.detection.state import STATE_SCHEMA, State, plate_keys
 from kakou.errors import DiskFullError, StateFormatError
 from spark_jobs import casebook_store
-from spark_jobs.casebook_store import CasebookStore, Tracked
+from spark_jobs.casebook_store import CasebookStore, Tracked, casebook_of
 
 LARGE: Final = 60
 KEPT_S: Final = 400
@@ -368,3 +368,12 @@ def test_on_a_full_disk_the_version_before_stays(tmp_path: Path, limit: int, wri
         step(memory, batch)
         store.save(batch, memory)
     assert shown(CasebookStore(tmp_path).load(6)) == expected[5]
+
+
+def test_a_casebook_that_has_vanished_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    folder = casebook_of(tmp_path)
+    assert folder.is_dir() and casebook_of(tmp_path) == folder
+    (tmp_path / "commits").mkdir()
+    folder.rmdir()
+    with pytest.raises(StateFormatError, match="Restore it, or remove the checkpoint"):
+        casebook_of(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from kakou.detection.casebook import Casebook
 from kakou.detection.files import no_rules
 from kakou.detection.knowledge import knows_nothing
+from kakou.detection.rule_files import usual_rule
 from kakou.settings import Settings
 from spark_jobs import detector
 from spark_jobs.casebook_store import CasebookStore
@@ -19,7 +20,7 @@ from spark_jobs.detector import Detector
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Known:
-    one = Known((0,), no_rules(settings), knows_nothing([]))
+    one = Known((0,), no_rules(settings), knows_nothing([]), usual_rule(settings))
     monkeypatch.setattr(detector, "current_rules", lambda _settings: one)
     return one
 
@@ -88,7 +89,7 @@ def test_a_memory_that_could_not_be_opened_is_read_again(
             raise KeyError
 
     monkeypatch.setattr(
-        detector, "current_rules", lambda _settings: Known((1,), known.rules, known.knowledge)
+        detector, "current_rules", lambda _settings: Known((1,), known.rules, known.knowledge, known.rule)
     )
     monkeypatch.setattr(detector, "Casebook", Failing)
     for _ in range(2):

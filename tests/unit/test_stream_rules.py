@@ -83,3 +83,21 @@ def test_what_was_learned_counts_from_the_next_batch_on(
     settings.knowledge_file.write_bytes(b"torn")
     assert current_rules.current_rules(settings).rules is after.rules
     assert "Run the DAG travel_times again" in capsys.readouterr().err
+
+
+def test_a_broken_rule_takes_nothing_but_itself(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found at the start it gives way to the rule of the settings; later the one before it stays."""
+    write(
+        settings.clean_dir / "kkmc_dimension.csv", HEADER + "A,甲,,,,,,117.0,34.0\nB,乙,,,,,,117.5,34.0\n", 1
+    )
+    write(settings.rule_file, 'version = "typo"\ncal_at = 0.9\n', 1)
+    rules = rules_of_worker(settings)
+    assert rules.gates == ("A", "B") and rules.weighing.version == "cases-1"
+    assert "takes the rule of the settings" in capsys.readouterr().err
+    write(settings.rule_file, 'version = "strict"\ncall_at = 0.9\n', 2)
+    assert rules_of_worker(settings).weighing.call_at == 0.9
+    write(settings.rule_file, "call_at = ", 3)
+    assert rules_of_worker(settings).weighing.version == "strict"
+    assert "goes on with the rule it had" in capsys.readouterr().err

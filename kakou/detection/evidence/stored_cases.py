@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pymysql
 
-from kakou.alert import Alert
+from kakou.alert import Alert, is_id
 from kakou.connections import connect
 from kakou.detection.evidence.case_steps import page_and_steps
 from kakou.detection.evidence.page import page_of
@@ -39,8 +39,9 @@ def evidence_of(settings: Settings, name: str) -> tuple[Alert, str]:
     try:
         server = connect(settings, node, "kakou_reader", read_timeout=60)
         with server, server.cursor() as cursor:
-            bodies = _texts(cursor, _OF_CASE, name)
-            for case in [] if bodies else _texts(cursor, _CASE_OF, name):
+            known = is_id(name)
+            bodies = _texts(cursor, _OF_CASE, name) if known else []
+            for case in [] if bodies or not known else _texts(cursor, _CASE_OF, name):
                 bodies = _texts(cursor, _OF_CASE, case)
             if not bodies:
                 raise BadInputError(

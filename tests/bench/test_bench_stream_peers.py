@@ -136,12 +136,12 @@ def started(folder: Path, lines: int, stays: float) -> Start:
 
 
 def test_a_contestant_is_measured_and_ended(tmp_path: Path):
+    before = set(psutil.Process().children())
     measured = measure(started(tmp_path, 4, 60.0), 100, {})
-    assert (
-        measured["records"] == 100 and measured["warm_records"] == 70 and 0.3 < measured["warm_seconds"] < 2
-    )
+    assert measured["records"] == 100 and measured["warm_records"] == 70 and measured["warm_seconds"] > 0.3
     assert measured["cold_seconds"] > 0.3 and measured["peak_mib"] > 1
-    assert not [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+    left = set(psutil.Process().children()) - before
+    assert not [one for one in left if one.status() != psutil.STATUS_ZOMBIE]
     with pytest.raises(StreamError, match=r"ended by itself.*ends here"):
         measure(started(tmp_path, 2, 0.0), 100, {})
 

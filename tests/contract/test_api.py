@@ -52,7 +52,7 @@ CONTRACT: dict[tuple[str, str], tuple[set[str], str, set[str]]] = {
 BESIDE_THE_CONTRACT = {
     ("get", "/api/gates"),
     ("get", "/api/stats/detection"),
-    ("get", "/api/warnings/{name}/evidence"),
+    ("get", "/api/warnings/{id}/evidence"),
     ("get", "/metrics"),
 }
 DEFAULTS = {

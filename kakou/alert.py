@@ -11,6 +11,8 @@ Verdict = Literal["cloned_plate", "misread", "clock_fault", "undecided"]
 Severity = Literal["low", "medium", "high", "critical"]
 
 ALERT_VERSION: Final = 1
+# The verdict that screens are told of, and that precision is about.
+CLONED: Final = "cloned_plate"
 _ID_LENGTH: Final = 32
 
 

@@ -11,14 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kakou.alert import CLONED
 from kakou.errors import BadInputError
 from kakou.settings import load_settings
 
 if TYPE_CHECKING:
     from kakou.detection.precision import Precision
     from sql.reviews import ReviewedAlert
-
-_CLONED = "cloned_plate"
 
 
 def review(
@@ -66,7 +65,7 @@ def reviews(
     from sql.reviews import reviewed_alerts
 
     found = reviewed_alerts(load_settings())
-    precision = precision_of(one.confirmed for one in found if one.verdict == _CLONED)
+    precision = precision_of(one.confirmed for one in found if one.verdict == CLONED)
     if as_json:
         listed = [_in_json(one) for one in found[:limit]]
         shown = {"reviewed": len(found), "precision": _precision_in_json(precision), "reviews": listed}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from kakou.alert import CLONED
 from kakou.detection.calibration import Reviewed, calibrate, weight_sum
 from kakou.detection.knowledge_bytes import from_bytes
 from kakou.detection.precision import precision_of
@@ -71,7 +72,7 @@ def said_by(alerts: Sequence[ReviewedAlert]) -> TonightsReviews:
         if one.stored.review.reason != "same_owner"
         and (found := weight_sum(json.loads(one.body))) is not None
     ]
-    precision = precision_of(one.confirmed for one in alerts if one.verdict == "cloned_plate")
+    precision = precision_of(one.confirmed for one in alerts if one.verdict == CLONED)
     # A rule that names its own weights is not moved, so what is moved is always the usual one.
     return TonightsReviews(calibrate(weighed, USUAL), len(alerts), len(weighed), precision.share)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from kakou.alert import Alert, AlertPass, Evidence, Verdict, alert_id, case_id
+from kakou.alert import CLONED, Alert, AlertPass, Evidence, Verdict, alert_id, case_id
 from kakou.detection.cases import Case
 from kakou.detection.horizon import Row
 from kakou.detection.reads import severity_of, value_of
@@ -17,9 +17,8 @@ from kakou.detection.weighing import Weighing
 from kakou.fields import MISSING, VEHICLE_TYPE_NAMES
 
 _VERDICTS: Final[dict[str, Verdict]] = {
-    "clone": "cloned_plate", "misread": "misread", "clock": "clock_fault", "open": "undecided",
+    "clone": CLONED, "misread": "misread", "clock": "clock_fault", "open": "undecided",
 }  # fmt: skip
-CLONED: Final = "cloned_plate"
 _FEWEST_FOR_SURE: Final = 2
 _POSSIBLE: Final = Evidence(
     "possible_when_right", 0.0, "时钟校正后，这些通行一辆车可以做到。",

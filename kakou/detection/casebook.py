@@ -28,8 +28,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kakou.alert import Alert, alert_id
-from kakou.detection.case_alerts import CLONED, alert_of, possible_after_all
+from kakou.alert import CLONED, Alert, alert_id
+from kakou.detection.case_alerts import alert_of, possible_after_all
 from kakou.detection.cases import CASE_S, Case, Episode, chained, judge_case, judge_episode
 from kakou.detection.clocks import BLOCK_S, MARGIN_S, STEP_S, Clocks, clocks_of_block, joined, with_codes
 from kakou.detection.doubts import Crowd, Pair, pairs_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 import redis
 import structlog
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import desc, distinct, func, or_, select
 
 from kakou import redis_keys
+from kakou.alert import CLONED
 from serving.problems import StoreDownError
 from serving.shapes import AlertItem, DetectionCounts
 from serving.stores import Endpoint
@@ -18,7 +18,6 @@ from serving.tables import WARNINGS
 
 _LOG = structlog.get_logger("kakou.api")
 _W = WARNINGS.c
-SHOWN_VERDICT: Final = "cloned_plate"
 
 
 class Warnings:
@@ -56,7 +55,7 @@ class Warnings:
     def _from_table(self, limit: int) -> list[str]:
         rows = self._endpoint.rows(
             select(_W.body)
-            .where(or_(_W.verdict == SHOWN_VERDICT, _W.status == "withdrawn"))
+            .where(or_(_W.verdict == CLONED, _W.status == "withdrawn"))
             .order_by(desc(_W.detected_at), desc(_W.alert_id))
             .limit(limit)
         )
@@ -65,7 +64,7 @@ class Warnings:
     def _since(self, midnight: datetime) -> int | None:
         # A case that grows surer is told of again, and is one warning all the same.
         raised = select(func.count(distinct(_W.case_id))).where(
-            _W.verdict == SHOWN_VERDICT, _W.status == "raised", _W.detected_at >= midnight
+            _W.verdict == CLONED, _W.status == "raised", _W.detected_at >= midnight
         )
         try:
             return int(self._endpoint.scalar(raised))

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from kakou.alert import Alert
+from kakou.alert import CLONED, Alert
 from kakou.detection.evidence.tracks import Seen, Tracks, Way
 from kakou.detection.times import text_of
 from kakou.fields import VEHICLE_TYPE_NAMES
@@ -100,7 +100,7 @@ def _said(before: Alert | None, one: Alert) -> str:
     if one.status == "withdrawn":
         return "已撤销 withdrawn"
     if before is None or before.verdict != one.verdict:
-        return "提出 raised" if before is None or one.verdict == "cloned_plate" else "改判 judged otherwise"
+        return "提出 raised" if before is None or one.verdict == CLONED else "改判 judged otherwise"
     return "更可信 surer" if one.confidence >= before.confidence else "较不可信 less sure"
 
 

@@ -14,13 +14,13 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from kakou.alert import Alert
+from kakou.alert import CLONED, Alert
 from kakou.detection.times import seconds_of, text_of
 
 TRACKS_VERSION: Final = 1
 Basis = Literal["history", "composed", "map"]
 # Verdicts that a person may want to look into; the others are many, and explained.
-_KEPT: Final = frozenset({"cloned_plate", "undecided"})
+_KEPT: Final = frozenset({CLONED, "undecided"})
 
 
 @dataclass(frozen=True)

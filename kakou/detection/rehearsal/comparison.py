@@ -10,16 +10,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal
+from typing import Literal
 
-from kakou.alert import Alert
+from kakou.alert import CLONED, Alert
 from kakou.detection.cases import CASE_S, Case, judge_case
 from kakou.detection.precision import Precision
+from kakou.detection.reviews import Outcome
 from kakou.detection.weighing import Weighing
 
 Change = Literal["added", "removed", "kept", "neither"]
-Outcome = Literal["confirmed", "false"]
-CALLED: Final = "cloned_plate"
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def said_of(alert: Alert, case: Case, weighing: Weighing) -> Said:
     """What a replay says, with the times that a comparison needs."""
     episodes = case.episodes
     called = None
-    if alert.verdict == CALLED:
+    if alert.verdict == CLONED:
         so_far = (judge_case(episodes[:count], weighing) for count in range(1, len(episodes) + 1))
         called = next(one.episodes[-1].last for one in so_far if one.cause == case.cause)
     return Said(alert, min(one.begin for one in episodes), max(one.last for one in episodes), called)

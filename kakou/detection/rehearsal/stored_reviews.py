@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pymysql
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kakou.connections import connect
 from kakou.detection.rehearsal.comparison import Reviewed
+from kakou.detection.reviews import Outcome
 from kakou.errors import BadInputError, KakouError, StorageError
 from kakou.secret_files import secret_path
 from kakou.settings import Settings
@@ -30,7 +31,7 @@ class _Line(BaseModel):
 
     plate: Annotated[str, Field(min_length=1)]
     at: datetime
-    outcome: Literal["confirmed", "false"]
+    outcome: Outcome
 
 
 def stored_reviews(settings: Settings, days: Iterable[date]) -> list[Reviewed]:
@@ -84,5 +85,5 @@ def read_reviews(path: Path, days: Iterable[date]) -> list[Reviewed]:
     return found
 
 
-def _reviewed(plate: str, at: datetime, outcome: Literal["confirmed", "false"]) -> Reviewed:
+def _reviewed(plate: str, at: datetime, outcome: Outcome) -> Reviewed:
     return Reviewed(plate, int((at.replace(tzinfo=None) - _ZERO).total_seconds()), outcome)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import structlog
 
 from kakou.detection.files import load_known, no_rules
 from kakou.detection.knowledge import Knowledge, knows_nothing
@@ -16,14 +18,19 @@ from kakou.settings import Settings
 
 @dataclass(frozen=True)
 class Known:
-    """What detection goes by; ``version`` changes when it does."""
+    """What detection goes by; ``version`` changes when it does.
+
+    ``misplaced`` are gates whose place on the map is not used.
+    """
 
     version: tuple[int, ...]
     rules: Rules
     knowledge: Knowledge
     rule: RuleSettings
+    misplaced: list[str] = field(default_factory=list)
 
 
+_LOG = structlog.get_logger("kakou.stream")
 _known: Known | None = None
 
 
@@ -41,13 +48,17 @@ def current_rules(settings: Settings) -> Known:
     if _known is None or _known.version != changed:
         rule = _rule(settings)
         try:
-            rules, knowledge = load_known(settings, rule)
+            rules, knowledge, misplaced = load_known(settings, rule)
         except KakouError as error:
             kept = "Detection goes on with what it knew." if _known else "Detection looks for nothing."
             print(f"kakou: {error} {kept}", file=sys.stderr)
             rules = _known.rules if _known else no_rules(settings)
             knowledge = _known.knowledge if _known else knows_nothing([])
-        _known = Known(changed, rules, knowledge, rule)
+            misplaced = _known.misplaced if _known else []
+        if misplaced != (_known.misplaced if _known else []):
+            why = "passes contradict their place on the map"
+            _LOG.warning("places_not_used", gates=misplaced, why=why)
+        _known = Known(changed, rules, knowledge, rule, misplaced)
     return _known
 
 

@@ -24,7 +24,6 @@ from spark_jobs.sinks.alert_relay import AlertRelay
 from spark_jobs.sinks.alerts import AlertTable
 from spark_jobs.sinks.counters import Counter
 from spark_jobs.sinks.patience import patiently
-from spark_jobs.unused_places import UnusedPlaces
 
 _LOG = structlog.get_logger("kakou.stream")
 QUERY: Final = "detection"
@@ -59,7 +58,6 @@ class Detection:
     def __init__(self, settings: Settings, query: Callable[[], str], casebook: Path) -> None:
         self._detector = Detector(settings, casebook)
         self._alerts = Alerts(settings, query)
-        self._places = UnusedPlaces(settings)
 
     def __call__(self, rows: DataFrame, number: int) -> None:
         """Judges the passes of one micro-batch, and writes what is told of them.
@@ -81,12 +79,8 @@ class Detection:
             )
 
     def tend(self) -> None:
-        """Called a few times a second: fills a list that Redis lost, or that could not be told.
-
-        It also says which gates are not where the registry puts them.
-        """
+        """Called a few times a second: fills a list that Redis lost, or that could not be told."""
         self._alerts.tend()
-        self._places.tend()
 
     def close(self) -> None:
         """Lets go of connections."""

@@ -137,30 +137,20 @@ def load_rules(settings: Settings, rule: RuleSettings | None = None) -> Rules:
     )
 
 
-def load_known(settings: Settings, rule: RuleSettings | None = None) -> tuple[Rules, Knowledge]:
-    """What detection goes by: the rules, and what a history taught, if any did yet.
+def load_known(settings: Settings, rule: RuleSettings | None = None) -> tuple[Rules, Knowledge, list[str]]:
+    """What detection goes by.
 
     Args:
         rule: what a person has set; None for the rule in force.
+
+    Returns:
+        the rules; what a history taught, if any did yet; and the gates whose place on the map is not used,
+        because passes contradict it, worst first.
 
     Raises:
         BadInputError: a file cannot be read.
         StateFormatError: what was learned was written by another version.
     """
-    rules, knowledge, _ = _known(settings, rule)
-    return rules, knowledge
-
-
-def places_not_used(settings: Settings) -> list[str]:
-    """Gates whose place on the map detection does not use, because passes contradict it; worst first.
-
-    Raises:
-        BadInputError, StateFormatError: as ``load_known``.
-    """
-    return _known(settings, None)[2]
-
-
-def _known(settings: Settings, rule: RuleSettings | None) -> tuple[Rules, Knowledge, list[str]]:
     if not settings.knowledge_file.exists():
         rules = load_rules(settings, rule)
         return rules, knows_nothing(list(rules.gates)), []
@@ -169,6 +159,15 @@ def _known(settings: Settings, rule: RuleSettings | None) -> tuple[Rules, Knowle
     knowledge = with_gates(knowledge, gates["kkmc"].unique(maintain_order=True).to_list())
     rules, misplaced = rules_of(gates, knowledge, rule or rule_in_force(settings))
     return rules, knowledge, misplaced
+
+
+def places_not_used(settings: Settings) -> list[str]:
+    """Gates whose place on the map detection does not use, as ``load_known`` says.
+
+    Raises:
+        BadInputError, StateFormatError: as ``load_known``.
+    """
+    return load_known(settings)[2]
 
 
 def no_rules(settings: Settings) -> Rules:

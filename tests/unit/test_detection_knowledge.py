@@ -79,5 +79,5 @@ def test_a_history_without_a_whole_plate_leaves_the_map(settings: Settings) -> N
     )
     settings.knowledge_file.parent.mkdir(parents=True)
     settings.knowledge_file.write_bytes(to_bytes(knows_nothing([])))
-    rules, knowledge = load_known(settings)
+    rules, knowledge, _ = load_known(settings)
     assert rules.gates == knowledge.gates == GATES and rules.basis[0, 1] == BASIS_MAP

@@ -13,9 +13,8 @@ from kakou.detection.files import load_known, places_not_used
 from kakou.detection.knowledge import learn_knowledge
 from kakou.detection.knowledge_bytes import to_bytes
 from kakou.settings import Settings
-from spark_jobs import unused_places
+from spark_jobs import current_rules
 from spark_jobs.stream_commands import _say_places
-from spark_jobs.unused_places import UnusedPlaces
 
 RIGHT = {"A": 117.0, "B": 117.3, "C": 117.6, "D": 117.9}
 
@@ -38,13 +37,12 @@ def learned(settings: Settings) -> Settings:
 
 
 def test_each_change_is_logged_once(learned: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unused_places, "LOOK_S", 0.0)
-    places = UnusedPlaces(learned)
+    monkeypatch.setattr(current_rules, "_known", None)
 
     def said() -> list[list[str]]:
         with capture_logs() as logs:
-            places.tend()
-            places.tend()
+            current_rules.current_rules(learned)
+            current_rules.current_rules(learned)
         return [one["gates"] for one in logs if one["event"] == "places_not_used"]
 
     write_gates(learned, RIGHT, at=1)

@@ -27,7 +27,7 @@ from serving.problems import (
     Problem,
     problem_response,
 )
-from serving.routes import operations, predict, query, screen, stats, warnings
+from serving.routes import operations, predict, query, reviews, screen, stats, warnings
 from serving.services import open_services
 
 # 422 replaces FastAPI's own body for bad input; the others can come from any route.
@@ -65,7 +65,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         responses=_PROBLEMS,  # type: ignore[arg-type]
     )
     app.state.services = services
-    for module in (query, stats, warnings, predict, operations, screen):
+    for module in (query, stats, warnings, reviews, predict, operations, screen):
         app.include_router(module.router)
     add_metrics(app)
     app.mount("/assets", StaticFiles(directory=screen.DIST / "assets", check_dir=False), name="assets")

@@ -68,7 +68,7 @@ def open_services(settings: Settings, clock: Clock | None = None) -> Services:
         forecasts=Forecasts(endpoint),
         flow_status=FlowStatuses(client),
         warnings=Warnings(endpoint, client),
-        reviews=Reviews(settings),
+        reviews=Reviews(settings, endpoint),
         evidence=Evidence(endpoint, gates),
         endpoint=endpoint,
     )

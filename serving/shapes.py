@@ -174,7 +174,7 @@ class ReviewInput(BaseModel):
 
 
 class ReviewItem(BaseModel):
-    """A review as it is stored; of each warning the newest one counts."""
+    """A review as it is stored; the newest one of any warning of a case counts."""
 
     id: int
     alert_id: str
@@ -183,6 +183,13 @@ class ReviewItem(BaseModel):
     note: str
     reviewer: str
     created_at: str
+
+
+class CaseReview(BaseModel):
+    """The review that counts of the case to which a warning belongs; it may be of another warning of it."""
+
+    alert_id: str
+    review: ReviewItem
 
 
 class FlowPrediction(BaseModel):

@@ -73,6 +73,15 @@ class Endpoint:
         with self._connection() as connection:
             return connection.execute(statement).all()
 
+    def ask(self, statement: str, values: Sequence[object] = (), /) -> Sequence[Any]:
+        """The same in the driver's own words, as ``kakou.detection.warning_tables.Ask``.
+
+        Raises:
+            StoreDownError, QueryTooSlowError: as ``rows``.
+        """
+        with self._connection() as connection:
+            return connection.exec_driver_sql(statement, tuple(values)).all()
+
     def scalar(self, statement: Executable) -> Any:
         """The first column of the first row, None where there is no row."""
         rows = self.rows(statement)

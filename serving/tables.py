@@ -1,4 +1,4 @@
-"""The tables that the API reads at the endpoint, as SQLAlchemy Core sees them."""
+"""The tables that the API searches at the endpoint, as SQLAlchemy Core sees them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ KKMC_INFO: Final = table(
 )
 WARNINGS: Final = table(
     "warnings",
-    *(column(name) for name in ("alert_id", "case_id", "verdict", "status", "detected_at", "body")),
+    *(column(name) for name in ("case_id", "verdict", "status", "detected_at")),
 )
-WARNING_TRACKS: Final = table("warning_tracks", column("alert_id"), column("body"))
 FLOW_FORECAST: Final = table(
     "flow_forecast",
     *(

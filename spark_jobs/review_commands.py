@@ -17,7 +17,7 @@ from kakou.settings import load_settings
 
 if TYPE_CHECKING:
     from kakou.detection.precision import Precision
-    from sql.reviews import ReviewedAlert
+    from kakou.detection.reviews import Review, ReviewedCase
 
 
 def review(
@@ -29,7 +29,7 @@ def review(
 ) -> None:
     """Say of an alert that the plate was cloned, or that it was not and why.
 
-    The newest review of an alert counts. The next night weighs reasons by it.
+    The newest review of a case counts, of whichever alert of it. The next night weighs reasons by it.
 
     Examples:
 
@@ -51,21 +51,21 @@ def review(
 
 
 def reviews(
-    limit: Annotated[int, typer.Option(min=1, help="Most alerts that are listed.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Most cases that are listed.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the alerts that were reviewed last, and how often cloned plates were right.
+    """List the cases that were reviewed last, and how often cloned plates were right.
 
-    Precision is over all reviewed alerts with the verdict cloned_plate, with the interval that holds the true
-    one 9 times in 10.
+    Each case is shown with what it says in the end. Precision is over all reviewed cases that end with the
+    verdict cloned_plate, with the interval that holds the true one 9 times in 10.
 
     Example: kakou detect reviews --limit 10
     """
     from kakou.detection.precision import precision_of
-    from sql.reviews import reviewed_alerts
+    from sql.reviews import all_reviewed
 
-    found = reviewed_alerts(load_settings())
-    precision = precision_of(one.confirmed for one in found if one.verdict == CLONED)
+    found = all_reviewed(load_settings())
+    precision = precision_of(one.confirmed for one in found if one.last.verdict == CLONED)
     if as_json:
         listed = [_in_json(one) for one in found[:limit]]
         shown = {"reviewed": len(found), "precision": _precision_in_json(precision), "reviews": listed}
@@ -73,12 +73,12 @@ def reviews(
         return
     table = Table("plate", "verdict", "confidence", "outcome", "reviewer", "at", "alert", title="reviews")
     for one in found[:limit]:
-        said = one.stored.review
-        cells = (one.hphm, one.verdict, f"{one.confidence:.3f}", _outcome(said), said.reviewer)
-        when = one.stored.created_at.isoformat(" ", "seconds")
-        table.add_row(*(Text(cell) for cell in (*cells, when, one.stored.alert_id)))
+        last, said = one.last, one.review.review
+        cells = (last.hphm, last.verdict, f"{last.confidence:.3f}", _outcome(said), said.reviewer)
+        when = one.review.created_at.isoformat(" ", "seconds")
+        table.add_row(*(Text(cell) for cell in (*cells, when, one.review.alert_id)))
     Console().print(table)
-    typer.echo(f"{table.row_count} of {len(found):,} reviewed alerts shown")
+    typer.echo(f"{table.row_count} of {len(found):,} reviewed cases shown")
     typer.echo(_in_words(precision))
 
 
@@ -89,16 +89,16 @@ def _login() -> str:
         raise BadInputError("This account has no login name. Name yourself with --reviewer.") from error
 
 
-def _outcome(said: Any) -> str:
-    return f"{said.outcome} ({said.reason})" if said.reason else str(said.outcome)
+def _outcome(said: Review) -> str:
+    return f"{said.outcome} ({said.reason})" if said.reason else said.outcome
 
 
-def _in_json(one: ReviewedAlert) -> dict[str, Any]:
-    said = one.stored.review
+def _in_json(one: ReviewedCase) -> dict[str, Any]:
+    last, said = one.last, one.review.review
     return {
-        "alert_id": one.stored.alert_id, "hphm": one.hphm, "verdict": one.verdict,
-        "confidence": one.confidence, "outcome": said.outcome, "reason": said.reason, "note": said.note,
-        "reviewer": said.reviewer, "created_at": one.stored.created_at.isoformat(" ", "milliseconds"),
+        "case_id": last.case_id, "alert_id": one.review.alert_id, "hphm": last.hphm, "verdict": last.verdict,
+        "confidence": last.confidence, "outcome": said.outcome, "reason": said.reason, "note": said.note,
+        "reviewer": said.reviewer, "created_at": one.review.created_at.isoformat(" ", "milliseconds"),
     }  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def _precision_in_json(found: Precision) -> dict[str, Any] | None:
 
 def _in_words(found: Precision) -> str:
     if found.interval is None:
-        return "precision: no alert with the verdict cloned_plate was reviewed yet"
+        return "precision: no case with the verdict cloned_plate was reviewed yet"
     low, high = found.interval
     return (
         f"precision {found.share:.1%} (90 % interval {low:.1%} to {high:.1%}): "

@@ -24,6 +24,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from kakou.connections import kafka_options, node_names
+from kakou.detection.warning_tables import REVIEWED
 from kakou.errors import StorageError
 from kakou.settings import Settings
 from kakou.topology import load_topology
@@ -36,10 +37,7 @@ SETTLED_DAYS: Final = 30
 LEDGER_MARGIN_DAYS: Final = 14  # Kafka drops whole segments, and one may be open for a week
 NEWEST_BATCHES: Final = 10
 # Read on the node itself, where both tables are; the endpoint could not.
-_OLD_WARNING: Final = (
-    "detected_at < NOW() - INTERVAL %s DAY AND case_id NOT IN "
-    "(SELECT w.case_id FROM warnings w JOIN reviews r ON r.alert_id = w.alert_id)"
-)
+_OLD_WARNING: Final = f"detected_at < NOW() - INTERVAL %s DAY AND case_id NOT IN ({REVIEWED})"
 
 
 def delete_old_flow(settings: Settings) -> dict[str, int]:

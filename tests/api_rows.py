@@ -189,7 +189,7 @@ def wipe(settings: Settings) -> None:
         tables += [
             name
             for name, at in topology.single.items()
-            if at == node.name and name in ("warnings", "warning_tracks", "flow_forecast")
+            if at == node.name and name in ("warnings", "warning_tracks", "reviews", "flow_forecast")
         ]
         with connect(settings, node.name, "kakou_writer") as connection, connection.cursor() as cursor:
             for table in tables:

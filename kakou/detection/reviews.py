@@ -1,9 +1,13 @@
-"""What a person says of an alert."""
+"""What a person says of an alert, and so of its case."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal, get_args
+
+from kakou.detection.case_steps import cases_of
 
 Outcome = Literal["confirmed", "false"]
 Reason = Literal["misread", "clock", "same_owner", "other"]
@@ -56,3 +60,72 @@ def fault_of(review: Review) -> str | None:
     if not review.reviewer.isprintable() or not "".join(review.note.split()).isprintable():
         return "Note and reviewer must be printable text."
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReview:
+    """A review as it is kept; ``created_at`` is local time without an offset."""
+
+    id: int
+    alert_id: str
+    review: Review
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStep:
+    """An alert of a case without its evidence. Times are local, without an offset.
+
+    Attributes:
+        at: of its second pass.
+    """
+
+    alert_id: str
+    case_id: str
+    step: int
+    hphm: str
+    verdict: str
+    confidence: float
+    at: datetime
+    detected_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedCase:
+    """A case with the review that counts.
+
+    Attributes:
+        steps: its alerts, oldest first.
+        review: the newest one of any of them.
+    """
+
+    steps: tuple[StoredStep, ...]
+    review: StoredReview
+
+    @property
+    def last(self) -> StoredStep:
+        """What the case says in the end."""
+        return self.steps[-1]
+
+    @property
+    def confirmed(self) -> bool:
+        return self.review.review.outcome == "confirmed"
+
+
+def reviewed_cases(steps: Iterable[StoredStep], reviews: Iterable[StoredReview]) -> list[ReviewedCase]:
+    """Each case that somebody reviewed, once, by the review that was said last of any of its alerts.
+
+    Args:
+        steps: all alerts of the cases that are asked for, in any order.
+        reviews: in any order; those of other alerts say nothing.
+
+    Returns:
+        the case with the newest review first.
+    """
+    newest = {one.alert_id: one for one in sorted(reviews, key=lambda one: one.id)}
+    found = []
+    for case in cases_of(steps):
+        said = [newest[one.alert_id] for one in case if one.alert_id in newest]
+        if said:
+            found.append(ReviewedCase(tuple(case), max(said, key=lambda one: one.id)))
+    return sorted(found, key=lambda one: -one.review.id)

@@ -7,10 +7,11 @@ from datetime import datetime
 import redis
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import desc, distinct, func, or_, select
+from sqlalchemy import distinct, func, select
 
 from kakou import redis_keys
 from kakou.alert import CLONED
+from kakou.detection.warning_tables import newest_told
 from serving.problems import StoreDownError
 from serving.shapes import AlertItem, DetectionCounts
 from serving.stores import Endpoint
@@ -36,7 +37,7 @@ class Warnings:
         try:
             bodies = [str(body) for body in self._redis.lrange(redis_keys.WARNINGS, 0, limit - 1)]
         except redis.RedisError:
-            bodies = self._from_table(limit)
+            bodies = newest_told(self._endpoint.ask, limit)
         return [alert for body in bodies if (alert := _read(body)) is not None]
 
     def counts(self, midnight: datetime) -> DetectionCounts:
@@ -51,15 +52,6 @@ class Warnings:
             future=_number(raw.get("future")),
             warnings_today=self._since(midnight),
         )
-
-    def _from_table(self, limit: int) -> list[str]:
-        rows = self._endpoint.rows(
-            select(_W.body)
-            .where(or_(_W.verdict == CLONED, _W.status == "withdrawn"))
-            .order_by(desc(_W.detected_at), desc(_W.alert_id))
-            .limit(limit)
-        )
-        return [row.body for row in rows]
 
     def _since(self, midnight: datetime) -> int | None:
         # A case that grows surer is told of again, and is one warning all the same.

@@ -26,8 +26,8 @@ def realtime(held: ServicesDep, limit: Annotated[int, Query(ge=1, le=1000)] = 10
 
 @router.post("/{id}/review", status_code=201, summary="Say of a warning that it is right or false")
 def review(id: WarningId, said: ReviewInput, caller: Writer, held: ServicesDep) -> ReviewItem:
-    """Of a case its newest warning is meant. Nothing is overwritten: the newest review of a warning counts,
-    and the next night weighs reasons by it.
+    """Of a case its newest warning is meant. Nothing is overwritten: the newest review of a case counts, of
+    whichever warning of it, and the next night weighs reasons by it.
     """
     return held.reviews.add(id, said.by(caller))
 

@@ -14,11 +14,10 @@ import redis
 
 from kakou import redis_keys
 from kakou.connections import connect, redis_client
+from kakou.detection.warning_tables import TOLD, asking, newest_told
 from kakou.settings import Settings
 from kakou.topology import load_topology
 
-# What screens are told: cloned plates, and that one is none after all.
-_PUSHED: Final = "(verdict = 'cloned_plate' OR status = 'withdrawn')"
 _CHUNK: Final = 500
 _COLUMNS: Final = (
     "alert_id", "case_id", "step", "verdict", "status", "severity", "confidence", "hphm", "first_gcxh",
@@ -79,7 +78,7 @@ class AlertTable:
             for start in range(0, len(ids), _CHUNK):
                 cursor.execute(
                     "SELECT detected_at, alert_id, body FROM warnings "  # noqa: S608 - our own words
-                    f"WHERE alert_id IN %s AND {_PUSHED} ORDER BY detected_at, alert_id",
+                    f"WHERE alert_id IN %s AND {TOLD} ORDER BY detected_at, alert_id",
                     (ids[start : start + _CHUNK],),
                 )
                 held += [str(row[2]) for row in cursor.fetchall()]
@@ -89,12 +88,7 @@ class AlertTable:
         """The newest cloned plates, oldest first."""
         connection = connect(self._settings, self._node, "kakou_writer", read_timeout=60)
         with connection, connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT body FROM warnings WHERE {_PUSHED} "  # noqa: S608 - our own words
-                "ORDER BY detected_at DESC, alert_id DESC LIMIT %s",
-                (limit,),
-            )
-            return [str(row[0]) for row in reversed(cursor.fetchall())]
+            return newest_told(asking(cursor), limit)[::-1]
 
 
 class AlertList:

@@ -45,6 +45,7 @@ CONTRACT: dict[tuple[str, str], tuple[set[str], str, set[str]]] = {
         {"id", "alert_id", "outcome", "reason", "note", "reviewer", "created_at"},
     ),
     ("get", "/api/warnings/{id}/reviews"): ({"id!"}, "[]", set(ReviewItem.model_fields)),
+    ("get", "/api/reviews"): ({"alert_id!"}, "[]", {"alert_id", "review"}),
     ("post", "/api/login"): ({"username!", "password!"}, "", {"access_token", "expires_in"}),
     ("get", "/health"): (set(), "", {"status", "timestamp", "version"}),
     ("get", "/ready"): (set(), "", {"status", "timestamp", "checks"}),
@@ -120,6 +121,11 @@ def test_defaults(schema: dict[str, Any], key: tuple[str, str]) -> None:
 def test_paging_defaults_and_the_largest_page(schema: dict[str, Any]) -> None:
     fields = schema["components"]["schemas"]["PassQuery"]["properties"]
     assert (fields["page"]["default"], fields["size"]["default"], fields["size"]["maximum"]) == (1, 20, 200)
+
+
+def test_reviews_of_at_most_a_hundred_warnings_at_once(schema: dict[str, Any]) -> None:
+    (asked,) = operations(schema)["get", "/api/reviews"]["parameters"]
+    assert (asked["schema"]["minItems"], asked["schema"]["maxItems"]) == (1, 100)
 
 
 def test_a_pass_is_the_12_fields_in_lower_case_and_in_order(schema: dict[str, Any]) -> None:

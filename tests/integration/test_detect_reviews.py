@@ -18,6 +18,7 @@ from flow_world import counts, passes_file
 
 from kakou.alert import Alert, Evidence
 from kakou.connections import connect
+from kakou.detection.calibration import Reviewed, calibrate
 from kakou.detection.knowledge import knows_nothing
 from kakou.detection.knowledge_bytes import from_bytes, to_bytes
 from kakou.detection.learned_rules import rules_of
@@ -48,17 +49,10 @@ CLOCK = replace(warned(90), verdict="clock_fault")
 
 @pytest.fixture
 def stores(stack: Settings) -> Iterator[Settings]:
-    _wipe(stack)
+    wipe(stack)
     store_alerts(stack, [*ALERTS, CLOCK], to_redis=False)
     yield stack
-    _wipe(stack)
-
-
-def _wipe(settings: Settings) -> None:
-    wipe(settings)
-    with connect(settings, "dn1", "kakou_writer") as server, server.cursor() as cursor:
-        cursor.execute("DELETE FROM reviews")
-        server.commit()
+    wipe(stack)
 
 
 def said(settings: Settings, alerts: list[Alert], outcome: str, reason: str | None = None) -> None:
@@ -93,7 +87,7 @@ def test_a_reviewer_says_lists_and_is_refused_in_words(stores: Settings) -> None
     assert listed["reviewed"] == 3 and (precision["n"], precision["confirmed"]) == (2, 1)
     assert precision["low"] < precision["share"] == 0.5 < precision["high"]
     shown = kakou(stores, "reviews", "--limit", "2").stdout
-    assert "2 of 3 reviewed alerts shown" in shown and "1 of 2 reviewed cloned plates" in shown
+    assert "2 of 3 reviewed cases shown" in shown and "1 of 2 reviewed cloned plates" in shown
 
     for arguments, words in (
         (("f" * 32, "confirmed"), "There is no alert and no case"),
@@ -106,11 +100,11 @@ def test_a_reviewer_says_lists_and_is_refused_in_words(stores: Settings) -> None
 
 
 def test_without_reviews_there_is_no_precision(stores: Settings) -> None:
-    assert "no alert with the verdict cloned_plate" in kakou(stores, "reviews").stdout
+    assert "no case with the verdict cloned_plate" in kakou(stores, "reviews").stdout
     assert tonights_reviews(stores) == TonightsReviews(None, 0, 0, None)
 
 
-def test_the_night_takes_the_newest_review_of_each_alert_with_weights(stores: Settings) -> None:
+def test_the_night_takes_the_newest_review_of_each_case_with_weights(stores: Settings) -> None:
     said(stores, ALERTS, "confirmed")
     said(stores, [CLOCK], "false", "clock")
     surer = tonights_reviews(stores)
@@ -125,6 +119,22 @@ def test_the_night_takes_the_newest_review_of_each_alert_with_weights(stores: Se
     assert set(less.metrics) == {
         "reviews", "reviews_weighed", "precision_reviewed", "calibration_prior", "calibration_trust",
     }  # fmt: skip
+
+
+def test_a_case_weighs_once_with_what_it_says_in_the_end(stores: Settings) -> None:
+    """Reviewed at each of its steps, it is one case all the same, and the last word holds."""
+    surer = warned(0, other_vehicle=14.0)
+    later = replace(surer, alert_id="2" * 32, step=2, severity="critical")
+    store_alerts(stores, [later], to_redis=False)
+    said(stores, [ALERTS[0], later], "confirmed")
+    said(stores, [ALERTS[0]], "false", "misread")
+    night = tonights_reviews(stores)
+    assert (night.reviews, night.weighed, night.precision) == (1, 1, 0.0)
+    assert night.calibration == calibrate([Reviewed(14.0, False)], USUAL)
+    listed = json.loads(kakou(stores, "reviews", "--json").stdout)
+    (one,) = listed["reviews"]
+    assert (listed["reviewed"], one["case_id"], one["alert_id"]) == (1, later.case_id, ALERTS[0].alert_id)
+    assert one["outcome"] == "false"
 
 
 def test_verdicts_go_by_what_the_night_made_of_reviews(stores: Settings, tmp_path: Path) -> None:

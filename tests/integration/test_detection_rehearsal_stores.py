@@ -36,10 +36,11 @@ def run(settings: Settings, *statements: str) -> None:
             cursor.execute(statement)
 
 
-def warning(alert: str, plate: str, second: str) -> str:
+def warning(alert: str, plate: str, second: str, step: int = 1) -> str:
     return (
-        f"INSERT INTO warnings VALUES ('{alert}', 'case {alert}', 1, 'cloned_plate', 'raised', 'low', 0.9, "
-        f"'{plate}', 'a', 'b', 'g', 'h', '{second}', '{second}', 1, 'cases-1', NOW(), '{{}}', NOW())"
+        f"INSERT INTO warnings VALUES ('{alert}', 'case {plate[1:]}', {step}, 'cloned_plate', 'raised', "
+        f"'low', 0.9, '{plate}', 'a', 'b', 'g', 'h', '{second}', '{second}', 1, 'cases-1', '{second}', "
+        "'{}', NOW())"
     )
 
 
@@ -47,28 +48,34 @@ def review(alert: str, verdict: str) -> str:
     return f"INSERT INTO reviews (alert_id, verdict, note, reviewer) VALUES ('{alert}', '{verdict}', '', 'x')"
 
 
-def test_reviews_of_the_days_oldest_first(place: Settings) -> None:
+def test_reviewed_cases_of_the_days_oldest_first(place: Settings) -> None:
     run(
         place,
         warning("a1", "苏C00001", "2024-01-15 08:00:00"),
         warning("a2", "苏C00002", "2024-01-15 23:59:59"),
         warning("a3", "苏C00003", "2024-01-17 00:00:00"),
+        warning("b1", "苏C00004", "2024-01-15 08:00:00"),
+        warning("b2", "苏C00004", "2024-01-16 08:00:00", step=2),
+        warning("b3", "苏C00004", "2024-01-17 08:00:00", step=3),
         review("a1", "confirmed"),
         review("a2", "false"),
         review("a3", "false"),
+        review("b3", "confirmed"),
         review("a1", "false"),
+        review("b1", "false"),
         review("gone", "confirmed"),
     )
     days = [date(2024, 1, 15), date(2024, 1, 16)]
 
     found = stored_reviews(place, days)
 
+    # Each case once, by what was said last of any of its alerts, at its newest pass of these days.
     assert found == [
-        Reviewed("苏C00001", EIGHT, "confirmed"),
         Reviewed("苏C00002", EIGHT + 16 * 3600 - 1, "false"),
         Reviewed("苏C00001", EIGHT, "false"),
+        Reviewed("苏C00004", EIGHT + 24 * 3600, "false"),
     ]
-    assert stored_reviews(place, [days[1]]) == []
+    assert stored_reviews(place, [date(2024, 1, 18)]) == []
 
 
 def test_a_node_that_is_away_says_so(place: Settings) -> None:

@@ -14,11 +14,12 @@ from api_rows import GATES, alert, store_alerts, wipe
 from pass_rows import ask
 
 from kakou.connections import connect
-from kakou.detection.reviews import Review
+from kakou.detection.reviews import Review, StoredReview
+from kakou.detection.warning_tables import asking, reviews_named, what_counts_of
 from kakou.errors import BadInputError, StorageError
 from kakou.settings import Settings
 from sql.migrate import migrate
-from sql.reviews import reviewed_alerts, reviews_of, store_review
+from sql.reviews import all_reviewed, bodies_of, store_review
 
 pytestmark = pytest.mark.integration
 
@@ -33,21 +34,20 @@ WRONG = Review("false", "misread", "8 与 B 相混 🚗", "wang")
 
 @pytest.fixture
 def stores(stack: Settings) -> Iterator[Settings]:
-    _wipe(stack)
+    wipe(stack)
     store_alerts(stack, [FIRST, SECOND, OTHER], to_redis=False)
     yield stack
-    _wipe(stack)
-
-
-def _wipe(settings: Settings) -> None:
-    wipe(settings)
-    with connect(settings, "dn1", "root", autocommit=True) as server, server.cursor() as cursor:
-        cursor.execute("DELETE FROM reviews")
+    wipe(stack)
 
 
 def on_the_node(settings: Settings) -> list[tuple[object, ...]]:
     with connect(settings, "dn1", "root") as server:
         return ask(server, "SELECT id, alert_id, verdict, reason, note, reviewer FROM reviews ORDER BY id")
+
+
+def reviews_of(settings: Settings, name: str) -> list[StoredReview] | None:
+    with connect(settings, "endpoint", "kakou_reader") as server, server.cursor() as cursor:
+        return reviews_named(asking(cursor), name)
 
 
 def test_a_review_lies_on_its_node_as_it_was_said(stores: Settings) -> None:
@@ -80,17 +80,24 @@ def test_a_review_that_does_not_fit_is_refused(stores: Settings) -> None:
     assert on_the_node(stores) == []
 
 
-def test_nothing_is_overwritten_and_the_newest_review_of_each_alert_counts(stores: Settings) -> None:
-    for said in (RIGHT, WRONG):
-        store_review(stores, OTHER.alert_id, said)
-    store_review(stores, SECOND.alert_id, RIGHT)
-    assert len(on_the_node(stores)) == 3
-    found = reviewed_alerts(stores)
-    assert [(one.hphm, one.verdict, one.confirmed) for one in found] == [
+def test_nothing_is_overwritten_and_the_newest_review_of_each_case_counts(stores: Settings) -> None:
+    for name, review in ((OTHER.alert_id, RIGHT), (OTHER.alert_id, WRONG), (SECOND.alert_id, WRONG)):
+        store_review(stores, name, review)
+    last = store_review(stores, FIRST.alert_id, RIGHT)
+    assert len(on_the_node(stores)) == 4
+    found = all_reviewed(stores)
+    assert [(one.last.hphm, one.last.verdict, one.confirmed) for one in found] == [
         ("苏C00001", "cloned_plate", True),
         ("苏C00002", "cloned_plate", False),
     ]
-    assert found[1].body == OTHER.to_json()
+    assert [one.alert_id for one in found[0].steps] == [FIRST.alert_id, SECOND.alert_id]
+    assert found[0].review == last
+    assert bodies_of(stores, [OTHER.alert_id, "0" * 32]) == {OTHER.alert_id: OTHER.to_json()}
+    # The same through the endpoint, which cannot join.
+    with connect(stores, "endpoint", "kakou_reader") as server, server.cursor() as cursor:
+        counts = what_counts_of(asking(cursor), {SECOND.alert_id, OTHER.alert_id, "x' OR '1'='1"})
+        assert what_counts_of(asking(cursor), set()) == {}
+    assert counts == {SECOND.alert_id: last, OTHER.alert_id: found[1].review}
 
 
 def test_reviewers_at_once_lose_nothing_and_read_their_own(stores: Settings) -> None:
@@ -136,7 +143,7 @@ def test_a_store_that_is_away_is_named(stores: Settings, away: str) -> None:
         if away == "endpoint":
             store_review(settings, OTHER.alert_id, RIGHT)
         else:
-            reviewed_alerts(settings)
+            all_reviewed(settings)
 
 
 def test_the_reviewer_adds_to_what_people_say_and_writes_nothing_else(stores: Settings) -> None:

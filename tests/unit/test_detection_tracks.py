@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from gates_in_a_row import DAY_S, GATES, REGISTRY, drive, frame, honest
 
 from kakou.alert import Alert
 from kakou.detection.cases import Episode
 from kakou.detection.evidence import case_tracks
-from kakou.detection.evidence.case_steps import page_and_steps
 from kakou.detection.evidence.case_tracks import thinned, way_of
 from kakou.detection.evidence.page import page_of
 from kakou.detection.evidence.tracks import Seen, Tracks, Way, has_kept_tracks
@@ -173,15 +171,3 @@ def test_nothing_that_a_camera_read_becomes_markup(told: tuple[Alert, Tracks]) -
     bad = replace(alert, hphm=evil, rule_version=evil, case_id=evil, alert_id=evil, detected_at=evil)
     page = page_of(bad, Tracks(own, tracks.other), {evil: (1.0, 2.0), **PLACES}, [bad, bad])
     assert "<script" not in page and page.count("&lt;script&gt;") > 5
-
-
-def test_a_later_case_of_the_plate_has_steps_of_its_own(told: tuple[Alert, Tracks]) -> None:
-    dice = np.random.default_rng(7)
-    alerts = [
-        replace(told[0], alert_id=name, step=step, detected_at=f"2024-01-{day}T08:00:00.000+08:00")
-        for name, step, day in (("a1", 1, 15), ("a2", 2, 16), ("b1", 1, 18), ("b2", 2, 19))
-    ]
-    mixed = [alerts[at] for at in dice.permutation(4)]
-    for name, shown, steps in (("a1", "a1", "a1 a2"), ("a2", "a2", "a1 a2"), ("case", "b2", "b1 b2")):
-        alert, found = page_and_steps(mixed, name)
-        assert (alert.alert_id, " ".join(one.alert_id for one in found)) == (shown, steps)

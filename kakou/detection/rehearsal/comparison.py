@@ -70,7 +70,7 @@ class Matter:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """What a person found out about an alert: its plate, when it passed (seconds of local time), and whether
+    """What a person found out about a case: its plate, when it passed (seconds of local time), and whether
     it was cloned."""
 
     plate: str

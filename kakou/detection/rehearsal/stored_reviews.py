@@ -1,10 +1,10 @@
-"""Edge: what people found out about alerts, from table ``reviews`` or from a file."""
+"""Edge: what people found out about cases, from table ``reviews`` or from a file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,16 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from kakou.connections import connect
 from kakou.detection.rehearsal.comparison import Reviewed
 from kakou.detection.reviews import Outcome
+from kakou.detection.warning_tables import all_reviewed, asking
 from kakou.errors import BadInputError, KakouError, StorageError
 from kakou.secret_files import secret_path
 from kakou.settings import Settings
 from kakou.topology import load_topology
 
 _ZERO = datetime(1970, 1, 1)
-_QUERY = (
-    "SELECT w.hphm, w.second_gcsj, r.verdict FROM reviews r JOIN warnings w ON w.alert_id = r.alert_id "
-    "WHERE r.verdict IN ('confirmed', 'false') AND w.second_gcsj >= %s AND w.second_gcsj < %s ORDER BY r.id"
-)
 
 
 class _Line(BaseModel):
@@ -35,12 +32,13 @@ class _Line(BaseModel):
 
 
 def stored_reviews(settings: Settings, days: Iterable[date]) -> list[Reviewed]:
-    """Reviews of alerts whose second pass was on one of ``days``, the oldest review first.
+    """Reviewed cases of which an alert's second pass was on one of ``days``, at the newest such one; the
+    oldest review first.
 
     Raises:
         StorageError: the node that keeps them does not answer.
     """
-    wanted = sorted(days)
+    wanted = set(days)
     if not secret_path(settings, "db_reader").exists():
         raise StorageError("The reviews could not be read (no store was ever started here).")
     try:
@@ -49,12 +47,17 @@ def stored_reviews(settings: Settings, days: Iterable[date]) -> list[Reviewed]:
             connect(settings, keeper, "kakou_reader", connect_timeout=3) as node,
             node.cursor() as cursor,
         ):
-            cursor.execute(_QUERY, (wanted[0], wanted[-1] + timedelta(days=1)))
-            rows = cursor.fetchall()
+            cases = all_reviewed(asking(cursor))
     except (pymysql.MySQLError, KakouError) as error:
         why = error.args[-1]
         raise StorageError(f"The reviews could not be read ({why}). See `kakou status`.") from error
-    return [_reviewed(*row) for row in rows if row[1].date() in wanted]
+    found = []
+    for case in reversed(cases):
+        then = [one for one in case.steps if one.at.date() in wanted]
+        if then:
+            outcome: Outcome = "confirmed" if case.confirmed else "false"
+            found.append(_reviewed(then[-1].hphm, then[-1].at, outcome))
+    return found
 
 
 def read_reviews(path: Path, days: Iterable[date]) -> list[Reviewed]:

@@ -115,6 +115,11 @@ export interface ReviewItem {
   created_at: string;
 }
 
+export interface CaseReview {
+  alert_id: string;
+  review: ReviewItem;
+}
+
 export interface FlowPrediction {
   predicted_flow: number;
   low: number;

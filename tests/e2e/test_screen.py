@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from api_rows import (
     tracks,
     wipe,
 )
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
+from kakou.detection.reviews import Review
 from kakou.settings import Settings
+from sql.reviews import store_review
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
@@ -171,6 +174,54 @@ def test_a_warning_opens_its_page_of_evidence_or_says_why_not(screen: Page, shot
     expect(bare).to_have_text("未存取证资料 not kept")
     expect(bare).to_contain_text("取证单", timeout=10_000)
     assert [one for one in screen.complaints if "404" not in one] == []  # type: ignore[attr-defined]
+
+
+def test_what_people_said_stands_at_each_warning(screen: Page, filled: Settings, shots: Path) -> None:
+    known = screen.locator(".warning", has_text="苏C·12345")
+    other = screen.locator(".warning", has_text="苏C·77777")
+    expect(screen.locator(".warning")).to_have_count(2, timeout=15_000)
+    expect(screen.locator(".warning-review")).to_have_count(0)
+    asked: list[str] = []
+    screen.on("request", lambda request: asked.append(request.url) if "review" in request.url else None)
+    say(filled, known, Review("confirmed", None, "", "li"))
+    say(filled, other, Review("false", "misread", "8 与 B", "王警官"))
+    expect(known.locator(".warning-review")).to_contain_text("套牌属实 confirmed", timeout=10_000)
+    expect(known.locator(".warning-review")).to_contain_text("li")
+    expect(other.locator(".warning-review")).to_contain_text("误报 false · 误识别 misread")
+    expect(other.locator(".warning-review")).to_contain_text("王警官")
+    screen.screenshot(path=shots / "reviewed-1920.png")
+    screen.set_viewport_size({"width": 1366, "height": 768})
+    screen.wait_for_timeout(500)
+    screen.screenshot(path=shots / "reviewed-1366.png")
+    cut_off = """rows => rows.filter(row => row.firstChild.scrollWidth > row.firstChild.clientWidth + 1
+        || row.getBoundingClientRect().right > row.parentElement.getBoundingClientRect().right)"""
+    assert screen.locator(".warning-review").evaluate_all(cut_off) == []
+    # The newest review counts, and one question is asked for all warnings.
+    say(filled, known, Review("false", "same_owner", "", "li"))
+    expect(known.locator(".warning-review")).to_have_text(
+        re.compile("误报 false · 同一车主 same owner"), timeout=10_000
+    )
+    assert asked and all("/api/reviews?" in url and url.count("alert_id=") == 2 for url in asked)
+    assert screen.complaints == []  # type: ignore[attr-defined]
+
+
+def test_a_review_of_an_older_step_says_that_it_is_one(screen: Page, filled: Settings, now: datetime) -> None:
+    card = screen.locator(".warning", has_text="苏C·77777")
+    expect(card.locator(".warning-review")).to_contain_text("误识别", timeout=15_000)
+    expect(card.locator(".warning-review")).not_to_contain_text("earlier step")
+    first = ("n1", GATES[1][0], now - timedelta(seconds=300))
+    surer = replace(
+        alert("苏C77777", first, ("n2", GATES[2][0], now)), alert_id="7" * 32, step=2, severity="critical"
+    )
+    store_alerts(filled, [surer])
+    expect(card).to_contain_text("紧急", timeout=10_000)
+    expect(card.locator(".warning-review")).to_contain_text("误识别", timeout=10_000)
+    expect(card.locator(".warning-review")).to_contain_text("先前步骤 earlier step")
+
+
+def say(settings: Settings, card: Locator, review: Review) -> None:
+    """Reviews the warning that a card shows."""
+    assert store_review(settings, card.get_attribute("data-alert") or "", review)
 
 
 def test_the_query_page_finds_a_plate_and_pages(screen: Page, shots: Path) -> None:

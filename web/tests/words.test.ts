@@ -5,6 +5,7 @@ import { fieldTime, pages, toQuery } from "../src/query/form.ts";
 import { newestOfEachCase, whyNoEvidence } from "../src/words/cases.ts";
 import { count, decimal, percent, short } from "../src/words/numbers.ts";
 import { plateColour, spaced } from "../src/words/plates.ts";
+import { outcomeOf, saidBefore } from "../src/words/reviews.ts";
 import { clockOf, hourOf, moment, PlatformClock, spanZh } from "../src/words/time.ts";
 
 test("an unknown number is a dash and never a zero", () => {
@@ -93,4 +94,18 @@ test("why there is no page of evidence is said in words, whatever went wrong", (
     "未存取证资料 not kept", "预警已删除 deleted", "请先登录 sign in first",
     "暂时无法取得 try again later", "暂时无法取得 try again later",
   ]);
+});
+
+test("what a person found out is said in both languages, a false alarm with its reason", () => {
+  const reasons = ["misread", "clock", "same_owner", "other", null] as const;
+  assert.equal(outcomeOf({ outcome: "confirmed", reason: null }), "套牌属实 confirmed");
+  assert.deepEqual(reasons.map((reason) => outcomeOf({ outcome: "false", reason })), [
+    "误报 false · 误识别 misread", "误报 false · 时钟故障 clock", "误报 false · 同一车主 same owner", "误报 false · 其他 other",
+    "误报 false",
+  ]);
+});
+
+test("a review of an older step of the case says that it is one", () => {
+  assert.equal(saidBefore({ alert_id: "a" }, "a"), null);
+  assert.equal(saidBefore({ alert_id: "a" }, "b"), "先前步骤 earlier step");
 });

@@ -1,7 +1,7 @@
 // Asks the API. On the machine itself the page's cookie opens it; elsewhere a person signs in and the token is kept
 // for this tab alone.
 import type {
-  AlertItem, CityFlow, DetectionCounts, Gate, HourFlow, NamedValue, PassPage, PassQuery, Problem, Token,
+  AlertItem, CaseReview, CityFlow, DetectionCounts, Gate, HourFlow, NamedValue, PassPage, PassQuery, Problem, Token,
 } from "./types.ts";
 
 const TIMEOUT = 10_000;
@@ -26,6 +26,11 @@ export const api = {
   origins: () => get<NamedValue[]>("/api/stats/map_data?hours=24"),
   vehicleTypes: () => get<NamedValue[]>("/api/stats/vehicle_type?hours=24"),
   warnings: () => get<AlertItem[]>("/api/warnings/realtime?limit=30"),
+  /** What counts of the cases of some warnings, asked for all of them at once. */
+  reviews: (alertIds: readonly string[]) =>
+    alertIds.length === 0
+      ? Promise.resolve<CaseReview[]>([])
+      : get<CaseReview[]>(`/api/reviews?${alertIds.map((id) => `alert_id=${encodeURIComponent(id)}`).join("&")}`),
   /** The page of evidence of an alert or case, as HTML. */
   evidence: (name: string) => ask(`/api/warnings/${name}/evidence`, { method: "GET" }, (answer) => answer.text()),
   detection: () => get<DetectionCounts>("/api/stats/detection"),

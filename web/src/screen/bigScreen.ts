@@ -2,7 +2,7 @@
 import { api } from "../api/client.ts";
 import { Feed } from "../api/feed.ts";
 import { freshness, worst, type Freshness } from "../api/freshness.ts";
-import type { AlertItem, Gate, HourFlow, NamedValue } from "../api/types.ts";
+import type { AlertItem, CaseReview, Gate, HourFlow, NamedValue } from "../api/types.ts";
 import * as gateMap from "../charts/gateMap.ts";
 import * as hourlyFlow from "../charts/hourlyFlow.ts";
 import * as origins from "../charts/origins.ts";
@@ -59,6 +59,7 @@ export class BigScreen {
   private running = 0;
   private readonly charts: Record<"top" | "types" | "map" | "curve" | "from", ChartView>;
   private readonly curveFeed: Feed<HourFlow[]>;
+  private readonly reviewFeed: Feed<CaseReview[]>;
   private readonly feeds: readonly (readonly [Feed<never>, (state: Freshness, at: string | null) => void])[];
 
   constructor(clock: PlatformClock) {
@@ -83,6 +84,7 @@ export class BigScreen {
       from: new ChartView(this.from.body),
     };
     this.curveFeed = new Feed(ROLLUP, () => api.hourlyFlow(this.selected), (hours) => this.showCurve(hours));
+    this.reviewFeed = new Feed(ROLLUP, () => api.reviews(this.warningList.alertIds), (found) => this.warningList.showReviews(found));
     this.feeds = this.wire();
   }
 
@@ -110,6 +112,7 @@ export class BigScreen {
       }, (state) => this.figures.flowIs(state)),
       feed(LIVE, api.detection, (counts) => this.figures.showDetection(counts), (state) => this.figures.detectionIs(state)),
       feed(LIVE, api.warnings, (alerts) => this.showWarnings(alerts), panel(this.live)),
+      [this.reviewFeed as unknown as Feed<never>, () => undefined] as const,
       feed(ROLLUP, api.gateCounts, (counts) => this.showCounts(counts), (state, at) => {
         this.top.isAs(state, at);
         this.map.isAs(state, at);
@@ -146,7 +149,10 @@ export class BigScreen {
     this.alerts = alerts;
     this.live.holds(alerts.length > 0);
     this.warningList.show(alerts, this.clock.text(Date.now()).slice(0, 10));
-    if (newest) this.paintMap();
+    if (newest) {
+      this.reviewFeed.start();
+      this.paintMap();
+    }
   }
 
   private paintTop(): void {

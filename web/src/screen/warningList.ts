@@ -1,8 +1,9 @@
 // Live warnings, newest first and one for each case; one that was not there before flashes.
-import type { AlertItem } from "../api/types.ts";
+import type { AlertItem, CaseReview, ReviewItem } from "../api/types.ts";
 import { plateColour, spaced } from "../words/plates.ts";
 import { newestOfEachCase } from "../words/cases.ts";
 import { count, percent } from "../words/numbers.ts";
+import { outcomeOf, saidBefore } from "../words/reviews.ts";
 import { clockOf, moment, spanZh } from "../words/time.ts";
 import { shortName, type GateNames } from "../words/gates.ts";
 import { el } from "./dom.ts";
@@ -15,7 +16,13 @@ export class WarningList {
   private seen: ReadonlySet<string> | null = null;
   private names: GateNames = new Map();
   private shown: readonly AlertItem[] = [];
+  private reviews: ReadonlyMap<string, ReviewItem> = new Map();
   private today = "";
+
+  /** Of the warnings that are shown. */
+  get alertIds(): readonly string[] {
+    return this.shown.map((one) => one.alert_id);
+  }
 
   /** Gates may become known after the first warnings. */
   callGates(names: GateNames): void {
@@ -36,6 +43,31 @@ export class WarningList {
     if (!same) this.render(fresh);
   }
 
+  /** What people said; nothing stands at a warning whose case nobody reviewed. */
+  showReviews(found: readonly CaseReview[]): void {
+    this.reviews = new Map(found.map((one) => [one.alert_id, one.review]));
+    for (const card of this.root.querySelectorAll<HTMLElement>(".warning")) this.mark(card);
+  }
+
+  /** In place, so that a card that flashes goes on flashing. */
+  private mark(card: HTMLElement): void {
+    const shown = card.dataset["alert"] ?? "";
+    const review = this.reviews.get(shown);
+    if (card.dataset["review"] === (review && String(review.id))) return;
+    card.querySelector(".warning-review")?.remove();
+    delete card.dataset["review"];
+    if (review === undefined) return;
+    card.dataset["review"] = String(review.id);
+    card.append(
+      el(
+        "div",
+        { class: `warning-review is-${review.outcome}` },
+        el("b", {}, outcomeOf(review)),
+        el("span", {}, [saidBefore(review, shown), review.reviewer, moment(review.created_at, this.today)].filter(Boolean).join(" · ")),
+      ),
+    );
+  }
+
   private render(fresh: ReadonlySet<string>): void {
     this.root.replaceChildren(...this.shown.map((alert) => this.card(alert, fresh.has(alert.alert_id))));
     if (fresh.size > 0) this.root.scrollTop = 0;
@@ -44,7 +76,7 @@ export class WarningList {
   private card(alert: AlertItem, isNew: boolean): HTMLElement {
     const withdrawn = alert.status === "withdrawn";
     const classes = ["warning", `is-${alert.severity}`, isNew ? "is-new" : "", withdrawn ? "is-withdrawn" : ""];
-    return el(
+    const card = el(
       "li",
       { class: classes.filter(Boolean).join(" "), "data-alert": alert.alert_id },
       el(
@@ -71,6 +103,8 @@ export class WarningList {
         fact("推算 implied", alert.implied_kmh === null ? "—" : `${count(alert.implied_kmh)} km/h`),
       ),
     );
+    this.mark(card);
+    return card;
   }
 
   private place(pass: AlertItem["first"]): HTMLElement {

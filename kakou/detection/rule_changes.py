@@ -10,7 +10,7 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from kakou.detection.knowledge_bytes import from_bytes
-from kakou.detection.rule_files import keys_named, read_rule, rule_in_force, values_of
+from kakou.detection.rule_files import keys_named, read_rule, rule_in_force, usual_rule, values_of
 from kakou.detection.rules import RuleSettings
 from kakou.errors import BadInputError
 from kakou.process_lock import one_after_another
@@ -58,16 +58,12 @@ def adopt_rule(settings: Settings, path: Path) -> Path | None:
         where the former rule's file is kept; None if there was none.
 
     Raises:
-        BadInputError: the file is no rule, or says otherwise than the rule in force under the same version.
+        BadInputError: the file is no rule, or its version names another rule already: the one in force, one
+            that was and whose file is kept, or that of the settings.
     """
     new, text = read_rule(path, settings), path.read_bytes()
     with _alone(settings):
-        former = _in_force(settings)
-        if former and former.weighing.version == new.weighing.version and former != new:
-            raise BadInputError(
-                f"The rule in force is called {new.weighing.version} too, and says otherwise. Give {path} "
-                "another version: alerts are told apart by it."
-            )
+        _demand_own_name(settings, path, new)
         kept = _kept_name(settings)
         if kept is not None:
             kept.hardlink_to(settings.rule_file)
@@ -91,10 +87,27 @@ def _alone(settings: Settings) -> AbstractContextManager[None]:
     return one_after_another(settings.run_dir / ".rule.lock")
 
 
-def _in_force(settings: Settings) -> RuleSettings | None:
-    """None where the file is no rule: no reason to keep it."""
+def _demand_own_name(settings: Settings, path: Path, new: RuleSettings) -> None:
+    """Alerts are told apart by the version, and by nothing else."""
+    file = settings.rule_file
+    known = [
+        ("The rule of the settings", usual_rule(settings)),
+        ("The rule in force", _rule_of(settings, file)),
+    ]
+    kept = sorted(file.parent.glob(f"{file.stem}-*{file.suffix}"))
+    known += [(f"A former rule, kept as {one},", _rule_of(settings, one)) for one in kept]
+    for which, rule in known:
+        if rule and rule.weighing.version == new.weighing.version and rule != new:
+            raise BadInputError(
+                f"{which} is called {new.weighing.version} too, and says otherwise. Give {path} another "
+                "version: alerts are told apart by it."
+            )
+
+
+def _rule_of(settings: Settings, file: Path) -> RuleSettings | None:
+    """None where there is none, or the file is no rule."""
     try:
-        return rule_in_force(settings)
+        return read_rule(file, settings)
     except BadInputError:
         return None
 
@@ -104,7 +117,7 @@ def _kept_name(settings: Settings) -> Path | None:
     file = settings.rule_file
     if not file.exists():
         return None
-    former = _in_force(settings)
+    former = _rule_of(settings, file)
     version = former.weighing.version if former else "unreadable"
     since = datetime.now(ZoneInfo(settings.timezone)).strftime("%Y%m%dT%H%M%S.%f")
     return file.with_name(f"{file.stem}-{version}-{since}{file.suffix}")

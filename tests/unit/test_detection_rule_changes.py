@@ -56,6 +56,26 @@ def test_what_is_no_rule_leaves_the_one_in_force(settings: Settings, tmp_path: P
     assert settings.rule_file.read_bytes() == before and not kept(settings)
 
 
+def test_a_version_names_one_rule_for_good(settings: Settings, tmp_path: Path) -> None:
+    """Alerts of both would have the same ids, and nobody could tell which rule gave them."""
+    for version, more in (("one-1", "call_at = 0.7"), ("two-2", "call_at = 0.8")):
+        adopt_rule(settings, rule(tmp_path, version, more))
+    retire_rule(settings)
+    before = kept(settings)
+    assert len(before) == 2
+
+    for version in ("one-1", "two-2", "cases-1"):
+        which = "The rule of the settings" if version == "cases-1" else "A former rule, kept as .*rule-"
+        with pytest.raises(BadInputError, match=f"{which}.* is called {version} too, and says otherwise"):
+            adopt_rule(settings, rule(tmp_path, version, "call_at = 0.9"))
+    assert kept(settings) == before and not settings.rule_file.exists()
+
+    # What it was called before it may be called again.
+    adopt_rule(settings, rule(tmp_path, "one-1", "call_at = 0.7"))
+    adopt_rule(settings, rule(tmp_path, "cases-1"))
+    assert rule_in_force(settings) == usual_rule(settings)
+
+
 def test_a_broken_rule_in_force_can_be_replaced(settings: Settings, tmp_path: Path) -> None:
     settings.rule_file.parent.mkdir(parents=True)
     settings.rule_file.write_text("no rule", "utf-8")
@@ -63,6 +83,8 @@ def test_a_broken_rule_in_force_can_be_replaced(settings: Settings, tmp_path: Pa
     former = adopt_rule(settings, rule(tmp_path, "one-1"))
 
     assert former is not None and former.name.startswith("rule-unreadable-")
+    # Beside what is kept of it, others are adopted as well.
+    adopt_rule(settings, rule(tmp_path, "one-1"))
     assert rule_in_force(settings).weighing.version == "one-1"
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from xml.etree import ElementTree
 
 import pymysql
 import pytest
@@ -17,7 +18,8 @@ from kakou.connections import connect
 from kakou.detection.reviews import Review, StoredReview
 from kakou.detection.warning_tables import asking, reviews_named, what_counts_of
 from kakou.errors import BadInputError, StorageError
-from kakou.settings import Settings
+from kakou.settings import SHIPPED_TOPOLOGY, Settings
+from sql.endpoint import REVIEWER_RIGHTS, apply
 from sql.migrate import migrate
 from sql.reviews import all_reviewed, bodies_of, store_review
 
@@ -149,9 +151,10 @@ def test_a_store_that_is_away_is_named(stores: Settings, away: str) -> None:
 def test_the_reviewer_adds_to_what_people_say_and_writes_nothing_else(stores: Settings) -> None:
     with connect(stores, "endpoint", "kakou_reviewer") as server, server.cursor() as cursor:
         cursor.execute("INSERT INTO audit (actor, action, subject, reason) VALUES ('a', 'b', 'c', 'd')")
-        cursor.execute("SELECT COUNT(*) FROM users")
+        cursor.execute("INSERT INTO users (username, password_hash, role) VALUES ('a', 'b', 'c')")
         server.rollback()
         for statement in (
+            "SELECT password_hash FROM users", "SELECT COUNT(*) FROM audit", "SELECT * FROM warning_tracks",
             "UPDATE reviews SET verdict = 'confirmed'", "DELETE FROM reviews",
             "UPDATE users SET role = 'admin'", "DELETE FROM audit",
             "UPDATE warnings SET verdict = 'misread'", "DELETE FROM warnings",
@@ -161,8 +164,47 @@ def test_the_reviewer_adds_to_what_people_say_and_writes_nothing_else(stores: Se
         ):  # fmt: skip
             with pytest.raises(pymysql.OperationalError, match="denied"):
                 cursor.execute(statement)
-    with pytest.raises(pymysql.OperationalError, match="denied"):
-        connect(stores, "dn1", "kakou_reviewer")
+    for node in ("dn1", "dn2"):
+        with pytest.raises(pymysql.OperationalError, match="denied"):
+            connect(stores, node, "kakou_reviewer")
+
+
+def test_the_reviewer_is_granted_what_is_written_down_and_nothing_else(stores: Settings) -> None:
+    """Whatever an older version granted; and a real MyCat is told the same."""
+    account, wanted = f"'kakou_reviewer'@'{stores.host}'", set()
+    for table, rights in REVIEWER_RIGHTS.items():
+        wanted |= {(table, right) for right in rights}
+    with connect(stores, "endpoint", "root", autocommit=True) as server, server.cursor() as cursor:
+        cursor.execute(f"GRANT SELECT, UPDATE ON users TO {account}")
+        cursor.execute(f"GRANT SELECT ON traffic_data TO {account}")
+        apply(stores)
+        granted = ask(
+            server,
+            "SELECT table_name, privilege_type FROM information_schema.table_privileges "
+            f'WHERE grantee = "{account}"',
+        )
+        assert set(granted) == wanted
+        # What holds for whole schemas, or everywhere, is nothing: USAGE is the right to sign in.
+        wider = ask(server, f"SHOW GRANTS FOR {account}")
+        assert [row[0] for row in wider if " ON `MYETCDB`.`" not in row[0]] == [
+            next(row[0] for row in wider if row[0].startswith("GRANT USAGE ON *.*"))
+        ]
+    assert in_mycat() == wanted
+
+
+def in_mycat() -> set[tuple[str, str]]:
+    """Tables and rights of the reviewer in ``mycat_conf/server.xml``."""
+    words = ("INSERT", "UPDATE", "SELECT", "DELETE")
+    root = ElementTree.fromstring((SHIPPED_TOPOLOGY / "server.xml").read_text("utf-8"))
+    user = next(one for one in root.iterfind("user") if one.get("name") == "kakou_reviewer")
+    schema = user.find("privileges/schema")
+    assert schema is not None and schema.get("dml") == "0000"
+    return {
+        (str(table.get("name")), word)
+        for table in schema.iterfind("table")
+        for word, flag in zip(words, str(table.get("dml")), strict=True)
+        if flag == "1"
+    }
 
 
 def test_the_column_is_added_to_reviews_that_are_there(stores: Settings) -> None:

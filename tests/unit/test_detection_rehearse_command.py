@@ -19,7 +19,12 @@ from typer.testing import CliRunner
 
 from etl.generate.world.write import make_world, write_world
 from kakou.detection.commands import detect
+from kakou.detection.files import load_known, read_gates, read_passes
+from kakou.detection.knowledge import learn_knowledge
+from kakou.detection.knowledge_bytes import to_bytes
 from kakou.detection.rehearsal.run import PAGE, REPORT, Asked, rehearse
+from kakou.detection.rule_files import read_rule
+from kakou.detection.weighing import USUAL, Calibration
 from kakou.errors import BadInputError
 from kakou.fields import FIELDS_8, TIME_FORMAT
 from kakou.settings import Settings
@@ -126,6 +131,36 @@ def test_a_looser_rule_adds_and_never_removes(
     assert found["precision"]["new"]["share"] == (len(lines) - 1) / len(lines)
     assert found["precision"]["old"]["share"] is None
     assert [one["reviewed"] for one in report["added"]] == outcomes
+
+
+def test_reasons_are_weighed_as_reviews_have_it_where_the_stream_does(
+    stored: Settings, tmp_path: Path
+) -> None:
+    """The knowledge in force brings its calibration; a rule that names its own weights keeps them."""
+    loose, own = rule(tmp_path, "loose-1"), rule(tmp_path, "own-1", prior=USUAL.prior)
+    _, before = rehearse(stored, Asked(own, against=loose, out=tmp_path / "before"))
+    gates = read_gates(stored.clean_dir / "kkmc_dimension.csv")["kkmc"].to_list()
+    read = read_passes(stored.var / "world" / "history.csv").passes
+    by = Calibration(prior=2e-5, trust=0.7)
+    stored.knowledge_file.parent.mkdir(parents=True)
+    try:
+        taught = replace(learn_knowledge(read, gates), version="night", reviewed=by)
+        stored.knowledge_file.write_bytes(to_bytes(taught))
+        _, report = rehearse(stored, Asked(own, against=loose, out=tmp_path / "out"))
+        in_force = load_known(stored, read_rule(loose, stored))[0].weighing
+    finally:
+        stored.knowledge_file.unlink()
+
+    assert report["knowledge"] == {"from": str(stored.knowledge_file), "version": "night"}
+    old, new = report["rules"]["old"], report["rules"]["new"]
+    assert (old["prior"], old["trust"]) == (by.prior, by.trust) == (in_force.prior, in_force.trust)
+    assert (new["prior"], new["trust"]) == (USUAL.prior, USUAL.trust)
+    assert report["differences"] == ["version", "prior", "trust"]
+    # The world has clones of which reviews are less sure now: the rule with weights of its own calls more.
+    assert before["counts"]["old"] == before["counts"]["new"] == report["counts"]["new"]
+    assert report["counts"]["added"] + report["counts"]["changed"] > 0 == report["counts"]["removed"]
+    for one in report["changed"]:
+        assert one["old"]["confidence"] <= one["new"]["confidence"]
 
 
 def test_another_window_is_judged_anew(stored: Settings, tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ def said_by(cases: Sequence[ReviewedCase], bodies: Mapping[str, str]) -> Tonight
         Reviewed(found, one.confirmed)
         for one in cases
         if one.review.review.reason != "same_owner"
-        and (found := weight_sum(json.loads(bodies[one.last.alert_id]))) is not None
+        and (body := bodies.get(one.last.alert_id)) is not None
+        and (found := weight_sum(json.loads(body))) is not None
     ]
     precision = precision_of(one.confirmed for one in cases if one.last.verdict == CLONED)
     # A rule that names its own weights is not moved, so what is moved is always the usual one.

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from api_rows import wipe
 from archived_days import DAY, empty_place, store
 
 from kakou.connections import connect
@@ -24,10 +25,9 @@ EIGHT = 1_705_305_600
 @pytest.fixture
 def place(stack: Settings, tmp_path: Path) -> Iterator[Settings]:
     with empty_place(stack, tmp_path) as settings:
-        empty = ("DELETE FROM warnings", "DELETE FROM reviews")
-        run(settings, *empty)
+        wipe(settings)
         yield settings
-        run(settings, *empty)
+        wipe(settings)
 
 
 def run(settings: Settings, *statements: str) -> None:

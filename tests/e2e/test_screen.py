@@ -205,7 +205,9 @@ def test_what_people_said_stands_at_each_warning(screen: Page, filled: Settings,
     assert screen.complaints == []  # type: ignore[attr-defined]
 
 
-def test_a_review_of_an_older_step_says_that_it_is_one(screen: Page, filled: Settings, now: datetime) -> None:
+def test_a_review_of_an_older_step_says_that_it_is_one(
+    screen: Page, filled: Settings, now: datetime, shots: Path
+) -> None:
     card = screen.locator(".warning", has_text="苏C·77777")
     expect(card.locator(".warning-review")).to_contain_text("误识别", timeout=15_000)
     expect(card.locator(".warning-review")).not_to_contain_text("earlier step")
@@ -217,6 +219,8 @@ def test_a_review_of_an_older_step_says_that_it_is_one(screen: Page, filled: Set
     expect(card).to_contain_text("紧急", timeout=10_000)
     expect(card.locator(".warning-review")).to_contain_text("误识别", timeout=10_000)
     expect(card.locator(".warning-review")).to_contain_text("先前步骤 earlier step")
+    screen.set_viewport_size({"width": 1366, "height": 768})
+    card.screenshot(path=shots / "reviewed-before.png")
 
 
 def say(settings: Settings, card: Locator, review: Review) -> None:

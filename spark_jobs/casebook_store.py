@@ -55,6 +55,10 @@ class Tracked(UserDict[Key, Value]):
         super().__delitem__(key)
         self.changed.add(key)
 
+    def told(self, *, whole: bool) -> dict[Key, Value | None]:
+        """All that is in it, or what was changed; None for what is gone."""
+        return {key: self.get(key) for key in (self if whole else self.changed)}
+
 
 @dataclass(frozen=True)
 class _Version:
@@ -67,6 +71,7 @@ class _Version:
     sample: list[tuple[str, int]]
     records: dict[str, Record | None]
     blocks: dict[int, Clocks | None]
+    traffic: dict[tuple[str, int], int | None]
 
     @property
     def pieces(self) -> Iterable[str]:
@@ -127,7 +132,8 @@ class CasebookStore:
         self._wholes = [one for one in numbers if files[one].suffix == _WHOLE]
         self._names, self._bytes = {}, _Bytes()
         records, blocks = Tracked[str, Record](), Tracked[int, Clocks]()
-        memory = Memory(State(large=_LARGE), State(large=_LARGE), NO_TIME, records, blocks)
+        traffic = Tracked[tuple[str, int], int]()
+        memory = Memory(State(large=_LARGE), State(large=_LARGE), NO_TIME, records, blocks, traffic=traffic)
         if not versions:
             return memory
         if not self._wholes:
@@ -140,11 +146,13 @@ class CasebookStore:
         for number in behind:
             _apply(records, versions[number].records)
             _apply(blocks, versions[number].blocks)
+            _apply(traffic, versions[number].traffic)
             self._bytes.add(files[number].stat().st_size, whole=number in self._wholes)
         last = versions[numbers[-1]]
         memory.newest, memory.gates = last.newest, last.gates
         memory.passes, memory.sample = (self._state(last.newest, one) for one in (last.passes, last.sample))
-        records.changed, blocks.changed = set(), set()
+        for each in (records, blocks, traffic):
+            each.changed = set()
         return memory
 
     def save(self, batch: int, memory: Memory) -> None:
@@ -156,17 +164,16 @@ class CasebookStore:
         Raises:
             DiskFullError: no room is left.
         """
-        records, blocks = memory.records, memory.blocks
-        assert isinstance(records, Tracked) and isinstance(blocks, Tracked)
+        records, blocks, traffic = memory.records, memory.blocks, memory.traffic
+        assert isinstance(records, Tracked) and isinstance(blocks, Tracked) and isinstance(traffic, Tracked)
         names: dict[Piece, str] = {}
         memory.passes, memory.sample = (self._on_disk(one, names) for one in (memory.passes, memory.sample))
         self._names = names
         whole = not self._wholes or self._bytes.suffice
-        plates, hours = (records, blocks) if whole else (records.changed, blocks.changed)
         version = _Version(
             None if whole else max(self._kept), memory.newest, memory.gates,
             _index(memory.passes, names), _index(memory.sample, names),
-            {plate: records.get(plate) for plate in plates}, {hour: blocks.get(hour) for hour in hours},
+            records.told(whole=whole), blocks.told(whole=whole), traffic.told(whole=whole),
         )  # fmt: skip
         # The format by itself: another version may not know what is behind it.
         blob = pickle.dumps(CASEBOOK_FORMAT, 5) + pickle.dumps(version, 5)
@@ -174,7 +181,8 @@ class CasebookStore:
             draft.write_bytes(blob)
         self._kept[batch] = set(version.pieces)
         self._bytes.add(len(blob), whole=whole)
-        records.changed, blocks.changed = set(), set()
+        for each in (records, blocks, traffic):
+            each.changed = set()
         if whole:
             self._wholes.append(batch)
             self._forget()

@@ -32,7 +32,7 @@ from kakou.alert import CLONED, Alert, alert_id
 from kakou.detection.case_alerts import alert_of, possible_after_all
 from kakou.detection.cases import CASE_S, Case, Episode, chained, judge_case, judge_episode
 from kakou.detection.clocks import BLOCK_S, MARGIN_S, STEP_S, Clocks, clocks_of_block, joined, with_codes
-from kakou.detection.doubts import Crowd, Pair, pairs_of
+from kakou.detection.crowds import SLOT_S, Crowd, Pair, count_traffic, pairs_of
 from kakou.detection.episodes import (
     APART_S,
     CONTEXT_S,
@@ -52,6 +52,8 @@ from kakou.detection.state import State, plate_keys
 
 # A plate is judged again so long after it was touched: by then its neighbours have shown where they are.
 _AGAIN_S: Final = (300, 900, 3600)
+# Where a crowd shows, its gate's clock is looked at again as soon as that.
+_SOON_S: Final = 60
 
 
 class Told(NamedTuple):
@@ -121,9 +123,15 @@ class Casebook:
         memory.passes = memory.passes.grown(fresh, memory.newest, known - kept)
         sampled = fresh.filter(pa.array(in_sample(fresh["key"].to_numpy(), self._knowledge)))
         memory.sample = memory.sample.grown(sampled, memory.newest, known - sampled_for)
-        touched = self._touched(fresh, found)
-        if self._looked != self._now:
+        count_traffic(pl.DataFrame(pl.from_arrow(fresh.select(["kkmc", "t"]))), memory.traffic)
+        new = pairs_of(found)
+        touched = self._touched(fresh, new)
+        crowded = self._crowd.add(new)
+        soon = bool(crowded) and memory.newest >= self._looked_at + _SOON_S
+        if self._looked != self._now or soon:
             self._look_at_clocks()
+        # What was said of them before the crowd was one may have to be taken back.
+        touched |= {plate for place in crowded for plate in self._crowd.plates(place) if self._called(plate)}
         while self._due and self._due[0][0] <= memory.newest:
             due = heapq.heappop(self._due)
             self._queued.discard(due)
@@ -145,11 +153,16 @@ class Casebook:
         chain = self._chain_of(record, self._open_episodes(record)) if record else []
         return judge_case(chain, self._rules.weighing) if chain else None
 
-    def _touched(self, fresh: pa.Table, found: pl.DataFrame) -> set[str]:
+    def _called(self, plate: str) -> bool:
+        """Whether the newest case of a plate is said to be of a clone."""
+        record = self._memory.records.get(plate)
+        return record is not None and record.last is not None and record.last.verdict == CLONED
+
+    def _touched(self, fresh: pa.Table, found: list[Pair]) -> set[str]:
         """Takes contradictions into their records; plates that have some, or that have and were seen."""
         records = self._memory.records
         new: defaultdict[str, set[Pair]] = defaultdict(set)
-        for pair in pairs_of(found):
+        for pair in found:
             new[pair.plate].add(pair)
         for plate, pairs in new.items():
             record = records.get(plate, Record(plate))
@@ -308,6 +321,8 @@ class Casebook:
             del memory.blocks[block]
         for step in [one for one in self._pairs if one * STEP_S < oldest]:
             del self._pairs[step]
+        for place in [one for one in memory.traffic if (one[1] + 2) * SLOT_S < oldest]:
+            del memory.traffic[place]
 
     def _open_clocks(self) -> dict[int, Clocks]:
         """Clocks of the blocks that are not final yet, from what is known of them."""
@@ -326,7 +341,7 @@ class Casebook:
 
     def _look_at_clocks(self) -> None:
         memory, knowledge = self._memory, self._knowledge
-        self._looked = self._now
+        self._looked, self._looked_at = self._now, memory.newest
         # Where no gate is known, as a file of them is broken, clocks wait for the next rules.
         clocks = self._open_clocks() if self._rules.gates else {}
         for block, one in clocks.items():
@@ -335,7 +350,8 @@ class Casebook:
         final = memory.blocks if self._rules.gates else {}
         every = joined({**final, **clocks}, knowledge.constant)
         self._context = Context(self._rules, knowledge, every, self._past)
-        self._crowd = Crowd((pair for pairs in self._pairs.values() for pair in pairs), self._context)
+        known = (pair for pairs in self._pairs.values() for pair in pairs)
+        self._crowd = Crowd(known, self._context, memory.traffic)
 
 
 def _next_step(alert: Alert, before: Record) -> Alert:

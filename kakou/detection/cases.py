@@ -29,7 +29,8 @@ from itertools import pairwise
 from typing import Final
 
 from kakou.detection.cover import cover_of
-from kakou.detection.doubts import MOST, Crowd, strength_of
+from kakou.detection.crowds import Crowd
+from kakou.detection.doubts import MOST, strength_of
 from kakou.detection.horizon import MOST_LOOKS, Look, Passes, Shown, pairs_near
 from kakou.detection.likelihood import Odd, companions_of, follows, odds_of, profile_of, second_make
 from kakou.detection.weighing import Weighing

@@ -9,13 +9,13 @@ from typing import Final
 from kakou.alert import Alert
 from kakou.detection.cases import Episode
 from kakou.detection.clocks import Clocks
-from kakou.detection.doubts import Pair
+from kakou.detection.crowds import Pair
 from kakou.detection.episodes import episodes_of
 from kakou.detection.horizon import Row
 from kakou.detection.state import NO_TIME, State
 
 # Of ``Memory`` and all that it holds, as it is kept.
-CASEBOOK_FORMAT: Final = 1
+CASEBOOK_FORMAT: Final = 2
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Memory:
         records: by plate.
         blocks: clocks that are final, by block.
         gates: those whose codes the clocks are by.
+        traffic: passes by gate and slot of time, ``crowds.Traffic``.
     """
 
     passes: State = field(default_factory=State)
@@ -64,3 +65,4 @@ class Memory:
     records: MutableMapping[str, Record] = field(default_factory=dict)
     blocks: MutableMapping[int, Clocks] = field(default_factory=dict)
     gates: tuple[str, ...] = ()
+    traffic: MutableMapping[tuple[str, int], int] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from kakou.detection.case_alerts import alert_of
 from kakou.detection.cases import Case, chained, judge_case, judge_episode
 from kakou.detection.clocks import clocks_by_blocks
 from kakou.detection.contradictions import CONTRADICTION_SCHEMA, Counts, find_contradictions, set_aside
-from kakou.detection.doubts import Crowd, pairs_of
+from kakou.detection.crowds import Crowd, count_traffic, pairs_of
 from kakou.detection.episodes import episodes_of, rows_around, rows_from
 from kakou.detection.evidence.case_tracks import tracks_of
 from kakou.detection.evidence.tracks import Tracks
@@ -114,7 +114,9 @@ def _judged(
     context = Context(rules, knowledge, clocks, past)
     near = whole.filter(pl.col("hphm").is_in(sorted(wanted))).select(Row._fields)
     rows_of = rows_from(Row(*row) for row in near.iter_rows())
-    crowd = Crowd(pairs_of(found), context)
+    traffic: dict[tuple[str, int], int] = {}
+    count_traffic(first, traffic)
+    crowd = Crowd(pairs_of(found), context, traffic)
     judged = []
     for (plate,), times in found.sort("hphm").group_by("hphm", maintain_order=True):
         episodes = []

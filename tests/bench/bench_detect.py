@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 from bench_machine import description, look
 from bench_report import Bar, say_bars
+from detect_live import live
 
 from etl.generate.world.write import make_world, write_world
 from kakou.geography import great_circle_km
@@ -39,6 +40,9 @@ def main() -> int:
     parser.add_argument("--passes", type=int, default=150_000, help="of the judged day")
     parser.add_argument("--days", type=int, default=8, help="with the judged one; the others are history")
     parser.add_argument("--work", type=Path, default=Path("var/bench-detect"), help="folder for the worlds")
+    parser.add_argument(
+        "--live", action="store_true", help="also what is told while passes come, a minute each"
+    )
     parser.add_argument("--json", type=Path, help="write all figures to this file too")
     parser.add_argument("--force", action="store_true", help="run although the machine is busy")
     chosen = parser.parse_args()
@@ -72,7 +76,14 @@ def _world(folder: Path, seed: int, chosen: argparse.Namespace) -> dict[str, Any
     ours = scores(set(called), truth) | {"calibration": calibration(called, truth), "seconds": seconds}
     passes, gates = pl.read_csv(folder / "passes.csv", infer_schema=False), pl.read_csv(folder / "gates.csv")
     usual = {name: scores(usual_rule(passes, gates, kmh), truth) for name, kmh in RULES.items()}
-    return {"seed": seed, **sizes, "ours": ours, "usual": usual}
+    found = {"seed": seed, **sizes, "ours": ours, "usual": usual}
+    return found | {"live": _told_live(folder, truth)} if chosen.live else found
+
+
+def _told_live(folder: Path, truth: pl.DataFrame) -> dict[str, Any]:
+    """Scores of the plates that the stream ever called, and of those that it calls in the end."""
+    told = live(folder)
+    return {"ever": scores(told.ever, truth), "last": scores(told.last, truth), "withdrawn": told.withdrawn}
 
 
 def _masked(folder: Path) -> dict[str, int]:
@@ -152,12 +163,17 @@ def _say(world: dict[str, Any]) -> None:
         f"{world['plates']:,} plates, {world['cloned']} cloned, {world['decidable']} decidable; "
         f"replay {ours['seconds']:.1f} s, calibration error {ours['calibration']:.3f}"
     )
-    for name, one in {"ours": ours, **world["usual"]}.items():
+    told = world.get("live", {"withdrawn": 0})
+    lines = {"ours": ours, **world["usual"]}
+    lines |= {f"ours, live, {name}": told[name] for name in ("ever", "last") if name in told}
+    for name, one in lines.items():
         print(
             f"  {name:<26}called {one['called']:>7,}   precision {one['precision']:.3f}   "
             f"recall {one['recall']:.3f}   F1 {one['f1']:.3f}",
             flush=True,
         )
+    if "ever" in told:
+        print(f"  taken back while passes came: {told['withdrawn']}", flush=True)
 
 
 def _bars(worlds: list[dict[str, Any]], masked: dict[str, int]) -> list[Bar]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from kakou.detection.clocks import Clocks
-from kakou.detection.doubts import Pair
+from kakou.detection.crowds import Pair
 from kakou.detection.memory import CASEBOOK_FORMAT, Memory, Record
 from kakou.detection.state import STATE_SCHEMA, State, plate_keys
 from kakou.errors import DiskFullError, StateFormatError

@@ -21,7 +21,7 @@ from kakou.detection.refusals import Refusal, said
 from kakou.detection.registry import refused_by_registry
 from kakou.detection.replay import replay
 from kakou.detection.rules import BASIS_HISTORY, BASIS_NONE, Limits, RuleSettings
-from kakou.detection.stakes import TOLERANCE_KM
+from kakou.detection.stakes import TOLERANCE_KM, shorter_than_straight
 from kakou.settings import Settings
 
 KM_NORTH = 1 / 111.195  # degrees of latitude
@@ -96,6 +96,12 @@ def test_the_end_of_a_long_thin_county_or_an_expressway_is_not_far(gap: float) -
     assert named(of_district(*(at(n * gap) for n in range(8)), at(7 * gap + 3 * gap))) == []
 
 
+def test_gates_of_both_directions_stand_at_one_place() -> None:
+    """The usual gap is that from place to place, here 50 km, and not the one across the road."""
+    both = [at(km, north) for km in (0, 50, 100) for north in (0, 0.2)]
+    assert named(of_district(*both, at(190))) == []
+
+
 def test_two_gates_at_one_wrong_place_do_not_vouch_for_each_other() -> None:
     wrong = at(150, 3), at(150, 3.2)
     found = named(of_district(at(0), at(10), at(20), at(5, 20), *wrong))
@@ -140,6 +146,26 @@ def test_the_gate_in_most_contradictions_is_named_alone() -> None:
         ("K10", 0), ("K20", 10), ("K30", 70), ("K40", 29), ("K50", 38), ("K60", 48), ("K70", -40), ("K80", 68)
     )
     assert sorted(named(two)) == [("C", "stakes"), ("G", "stakes")]
+
+
+def contradicting(gates: int, *pairs: str) -> tuple[dict[int, list[int]], list[str]]:
+    """Who is blamed, and which pairs are left, where these of so many gates stand too far apart."""
+    km = np.zeros((gates, gates))
+    for a, b in pairs:
+        km[ord(a) - 65, ord(b) - 65] = km[ord(b) - 65, ord(a) - 65] = 100.0
+    blamed, left = shorter_than_straight(["G104"] * gates, ["K10"] * gates, ["d"] * gates, km)
+    return blamed, [chr(65 + one.a) + chr(65 + one.b) for one in left]
+
+
+def test_who_is_blamed() -> None:
+    assert contradicting(9, "AB", "AC", "AD", "HE", "HF") == ({0: [1, 2, 3], 7: [4, 5]}, [])
+    assert contradicting(9, "AB", "CD") == ({}, ["AB", "CD"])
+    # Both of A and B have one witness beside each other: too few.
+    assert contradicting(9, "AB", "AC", "BD") == ({}, ["AB", "AC", "BD"])
+    # Three of six against all others: the other three may be the wrong ones as well.
+    wrong = [a + b for n, a in enumerate("ABC") for b in "ABCDEF"[n + 1 :]]
+    assert contradicting(6, *wrong) == ({}, wrong)
+    assert contradicting(7, *wrong, "AG", "BG", "CG")[1] == []
 
 
 def test_where_stakes_begin_anew_lines_are_left_out_and_no_gate() -> None:

@@ -3,9 +3,10 @@
 
 Learns from all observed passes how fast an honest vehicle gets from gate to gate (low quantile per ordered
 pair), how clocks are off and how cameras err, weighs reasons by what reviews say of alerts, and swaps the
-files that the running stream reads. Each run is a version in MLflow, experiment `travel_times`.
+files that the running stream reads. Gates whose place on the map is then not used are in the log and in the
+version. Each run is a version in MLflow, experiment `travel_times`.
 从观测到的通行记录学习卡口间的行程时间、时钟偏差与误识别规律，并按人工复核结果校准置信度，
-供实时套牌检测使用；每次运行在 MLflow 中留有版本。
+供实时套牌检测使用；坐标不可信而不予采用的卡口记入日志；每次运行在 MLflow 中留有版本。
 
 Runs after each batch (asset `checkpoint_passes`) and nightly at 03:30. Cut or masked plates give no travel
 time: the file then holds its header only, and the stream falls back to geography.

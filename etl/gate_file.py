@@ -13,12 +13,10 @@ from typing import Final
 from etl.gate import ALIAS_SEPARATOR, Gate, normal_form
 from kakou.errors import BadInputError
 from kakou.fields import CODENAME_MAX, DIMENSION_COLUMNS
+from kakou.geography import LAT_RANGE, LON_RANGE, in_country
 from kakou.whole_files import draft_of
 
 BOUNDARIES: Final = ("", "省际", "市际")
-# The country's mainland with some room: 73.5–135.1° E, 3.8–53.6° N.
-LON_RANGE: Final = (73.0, 136.0)
-LAT_RANGE: Final = (3.0, 54.0)
 _CODENAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 Row = tuple[int, dict[str, str]]
 
@@ -112,8 +110,8 @@ def _check(gate: Gate, name: str) -> None:
         raise BadInputError(f"{name}: BOUNDARY of {gate.kkmc} must be 省际, 市际 or empty.")
     if gate.lon is None or gate.lat is None:
         return
-    if not (LON_RANGE[0] <= gate.lon <= LON_RANGE[1] and LAT_RANGE[0] <= gate.lat <= LAT_RANGE[1]):
-        hint = " Are the two exchanged?" if LON_RANGE[0] <= gate.lat <= LON_RANGE[1] else ""
+    if not in_country(gate.lon, gate.lat):
+        hint = " Are the two exchanged?" if in_country(gate.lat, gate.lon) else ""
         raise BadInputError(
             f"{name}: {gate.kkmc} at LON {gate.lon:g}, LAT {gate.lat:g} is not in the country; LON must lie "
             f"within {LON_RANGE[0]:g}-{LON_RANGE[1]:g}, LAT within {LAT_RANGE[0]:g}-{LAT_RANGE[1]:g}.{hint}"

@@ -15,6 +15,8 @@ from kakou.errors import BadInputError
 from kakou.settings import load_settings
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from etl.gate import Gate
     from etl.gate_decisions import Proposal
 
@@ -102,6 +104,62 @@ def accept(
         code, place = new_codename or proposed.kkmc, district or proposed.xzqhmc
         gate = accept_gate(file, replace(proposed, kkmc=code, xzqhmc=place, lon=lon, lat=lat))
     typer.echo(f"{spelling} is {gate.kkmc} now, by {file}; `kakou etl run` uses it")
+
+
+@gates.command()
+def check(
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--gates",
+            help="CSV with KKMC,NAME,LON,LAT, and XZQHMC,ROAD,STAKE if known; default the known gates.",
+        ),
+    ] = None,
+    registry: Registry = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which places detection does not use, as the registry contradicts itself; no pass is asked.
+
+    A place outside the country, or far from all other gates of its district; a gate, or two gates, whose
+    stakes are closer along their road than in a straight line. Mend LON, LAT or STAKE in your gate file.
+    Places that passes contradict are named by `kakou stream status`. Exit code 1 if there are any.
+
+    Examples:
+
+      kakou gates check
+
+      kakou gates check --gates clean/kkmc_dimension.csv --json
+    """
+    from kakou.detection.files import read_gates
+    from kakou.detection.registry import refused_by_registry
+
+    if file and registry:
+        raise BadInputError("Give --gates or --registry, not both.")
+    known = read_gates(file) if file else _as_frame(_file(registry))
+    known = known.unique("kkmc", keep="first", maintain_order=True)
+    refused = refused_by_registry(known)
+    placed = len(known.drop_nulls(["lon", "lat"]))
+    if as_json:
+        found = {"gates": len(known), "placed": placed, "refused": [one.as_dict() for one in refused]}
+        typer.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        for one in refused:
+            typer.echo(f"{one.en}\n  {one.zh}")
+        many = f"{len(refused)} not used, see above" if refused else "none of which contradicts another"
+        typer.echo(f"{len(known)} gates, {placed} places; {many}")
+    if refused:
+        raise typer.Exit(1)
+
+
+def _as_frame(registry: Path) -> pl.DataFrame:
+    import polars as pl
+
+    from etl.registry import known_gates
+
+    words = ("kkmc", "name", "xzqhmc", "road", "stake")
+    schema = dict.fromkeys(words, pl.String) | {"lon": pl.Float64, "lat": pl.Float64}
+    rows = [[getattr(gate, name) for name in schema] for gate in known_gates(registry)]
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _proposed(spelling: str, out: Path, file: Path) -> Gate:

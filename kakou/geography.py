@@ -1,4 +1,4 @@
-"""Distances on the earth, for gates that have no learned travel time yet."""
+"""Places and distances on the earth, for gates that have no learned travel time yet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 EARTH_RADIUS_KM: Final = 6371.0088  # mean radius, IUGG
+# The country's mainland with some room: 73.5–135.1° E, 3.8–53.6° N.
+LON_RANGE: Final = (73.0, 136.0)
+LAT_RANGE: Final = (3.0, 54.0)
+
+
+def in_country(lon: npt.ArrayLike, lat: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Whether points given in degrees can lie in the country; False where a degree is NaN.
+
+    >>> in_country([117.2, 34.3, 0.0], [34.3, 117.2, 0.0]).tolist()
+    [True, False, False]
+    """
+    east, north = np.asarray(lon, float), np.asarray(lat, float)
+    inside: npt.NDArray[np.bool_] = (
+        (east >= LON_RANGE[0]) & (east <= LON_RANGE[1]) & (north >= LAT_RANGE[0]) & (north <= LAT_RANGE[1])
+    )
+    return inside
 
 
 def great_circle_km(

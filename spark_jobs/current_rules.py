@@ -10,6 +10,7 @@ import structlog
 
 from kakou.detection.files import load_known, no_rules
 from kakou.detection.knowledge import Knowledge, knows_nothing
+from kakou.detection.refusals import Reason, Refusal, said
 from kakou.detection.rule_files import rule_in_force, usual_rule
 from kakou.detection.rules import Rules, RuleSettings
 from kakou.errors import BadInputError, KakouError
@@ -20,14 +21,14 @@ from kakou.settings import Settings
 class Known:
     """What detection goes by; ``version`` changes when it does.
 
-    ``misplaced`` are gates whose place on the map is not used.
+    ``refused`` are gates and pairs of gates whose geometry is not used.
     """
 
     version: tuple[int, ...]
     rules: Rules
     knowledge: Knowledge
     rule: RuleSettings
-    misplaced: list[str] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
 
 _LOG = structlog.get_logger("kakou.stream")
@@ -48,18 +49,22 @@ def current_rules(settings: Settings) -> Known:
     if _known is None or _known.version != changed:
         rule = _rule(settings)
         try:
-            rules, knowledge, misplaced = load_known(settings, rule)
+            rules, knowledge, refused = load_known(settings, rule)
         except KakouError as error:
             kept = "Detection goes on with what it knew." if _known else "Detection looks for nothing."
             print(f"kakou: {error} {kept}", file=sys.stderr)
             rules = _known.rules if _known else no_rules(settings)
             knowledge = _known.knowledge if _known else knows_nothing([])
-            misplaced = _known.misplaced if _known else []
-        if misplaced != (_known.misplaced if _known else []):
-            why = "passes contradict their place on the map"
-            _LOG.warning("places_not_used", gates=misplaced, why=why)
-        _known = Known(changed, rules, knowledge, rule, misplaced)
+            refused = _known.refused if _known else []
+        if _who(refused) != _who(_known.refused if _known else []):
+            _LOG.warning("places_not_used", gates=[one.label for one in refused], why=said(refused))
+        _known = Known(changed, rules, knowledge, rule, refused)
     return _known
+
+
+def _who(refused: list[Refusal]) -> set[tuple[tuple[str, ...], Reason]]:
+    """Who is not used and why, without how far off they are, which is no news."""
+    return {(one.gates, one.reason) for one in refused}
 
 
 def _rule(settings: Settings) -> RuleSettings:

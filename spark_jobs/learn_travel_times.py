@@ -3,12 +3,14 @@
 Minimum travel times between gates by the definition of ``kakou.detection.travel``; this is the same in Spark,
 for histories larger than memory, and a test holds the two against each other. And what verdicts go by
 (``kakou.detection.knowledge``), learned from as many vehicles as fit into memory. Each run is a version in
-MLflow. What reviews say of alerts sets how reasons are weighed (``spark_jobs.tonights_reviews``).
+MLflow. What reviews say of alerts sets how reasons are weighed (``spark_jobs.tonights_reviews``). The gates
+whose place on the map detection will not use by what was learned are named in the log and in the version.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import tempfile
 from dataclasses import dataclass, replace
@@ -20,8 +22,11 @@ import structlog
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge
+from kakou.detection.files import registered_gates
+from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge, with_gates
 from kakou.detection.knowledge_bytes import to_bytes
+from kakou.detection.learned_rules import refused_geometry
+from kakou.detection.refusals import Refusal, said
 from kakou.detection.travel import (
     BASIS_FEW,
     BASIS_LEARNED,
@@ -31,7 +36,7 @@ from kakou.detection.travel import (
     SAFETY,
     TRAVEL_COLUMNS,
 )
-from kakou.errors import ServiceError
+from kakou.errors import BadInputError, ServiceError
 from kakou.plates import WHOLE_PLATE_PATTERN
 from kakou.settings import Settings
 from kakou.whole_files import draft_of
@@ -50,14 +55,16 @@ MOST_PASSES: Final = 3_000_000
 @dataclass(frozen=True, slots=True)
 class TravelTimesResult:
     """What was learned: ordered pairs written, those with enough trips, and the trips behind all; the share
-    of reads with a wrong character; the reviewed alerts that weigh, None where nobody could be asked; and the
-    run in MLflow, "" where that was away."""
+    of reads with a wrong character; the reviewed alerts that weigh, None where nobody could be asked; the
+    gates, and pairs of gates, whose place on the map is not used, None where the registry cannot be read; and
+    the run in MLflow, "" where that was away."""
 
     pairs: int
     learned: int
     trips: int
     misread: float
     reviews: int | None
+    places_not_used: list[str] | None
     file: str
     run_id: str
 
@@ -78,18 +85,20 @@ def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
     rows = [tuple(row) for row in travel_times(seen).collect()]
     told = tonights_reviews(settings)
     known = replace(knowledge_of(seen), reviewed=told.calibration)
+    refused = _refused(settings, known)
     result = TravelTimesResult(
         pairs=len(rows),
         learned=sum(row[4] == BASIS_LEARNED for row in rows),
         trips=sum(row[2] for row in rows),
         misread=round(known.confusion.misread, 4),
         reviews=told.weighed,
+        places_not_used=None if refused is None else [one.label for one in refused],
         file=str(settings.travel_times_file),
         run_id="",
     )
     with draft_of(settings.travel_times_file, durable=True) as draft:
         _write(draft, rows)
-        result = replace(result, run_id=_logged(settings, passes, result, draft, known, told))
+        result = replace(result, run_id=_logged(settings, passes, result, draft, known, told, refused or []))
     with draft_of(settings.knowledge_file, durable=True) as draft:
         draft.write_bytes(to_bytes(replace(known, version=result.run_id)))
     if rows:
@@ -120,6 +129,25 @@ def knowledge_of(passes: DataFrame) -> Knowledge:
     return replace(known, daily=known.daily * share)
 
 
+def _refused(settings: Settings, known: Knowledge) -> list[Refusal] | None:
+    """Whose place on the map detection will not use, said in the log; None where the registry cannot be read,
+    which is the stream's matter and no reason not to learn."""
+    try:
+        gates = registered_gates(settings)
+    except BadInputError as error:
+        log.warning("it is not known whose place on the map is not used", why=str(error))
+        return None
+    names = gates["kkmc"].unique(maintain_order=True).to_list()
+    refused = refused_geometry(gates, with_gates(known, names))
+    if refused:
+        log.warning("places not used", gates=[one.label for one in refused], why=said(refused))
+    return refused
+
+
+def _as_json(refused: list[Refusal]) -> str:
+    return json.dumps([one.as_dict() for one in refused], ensure_ascii=False, indent=1)
+
+
 def _logged(
     settings: Settings,
     passes: Path,
@@ -127,6 +155,7 @@ def _logged(
     file: Path,
     known: Knowledge,
     told: TonightsReviews,
+    refused: list[Refusal],
 ) -> str:
     """Makes the run in MLflow; returns its id, or "" where MLflow is away."""
     try:
@@ -138,7 +167,12 @@ def _logged(
                 mlflow.log_param("passes", str(passes))
                 counts = {"pairs": result.pairs, "learned": result.learned, "trips": result.trips}
                 shares = {"misread": known.confusion.misread, "wrong_make": known.make.wrong}
-                mlflow.log_metrics(counts | {"gates": len(known.gates)} | shares | told.metrics)
+                gates = {"gates": len(known.gates)}
+                if result.places_not_used is not None:
+                    gates["places_not_used"] = len(refused)
+                mlflow.log_metrics(counts | gates | shares | told.metrics)
+                if refused:
+                    mlflow.log_text(_as_json(refused), "places_not_used.json")
                 mlflow.log_text(file.read_text(encoding="utf-8"), settings.travel_times_file.name)
                 version = str(run.info.run_id)
                 with tempfile.TemporaryDirectory() as folder:

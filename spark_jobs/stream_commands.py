@@ -80,6 +80,7 @@ def status(
 
 def _say_places(settings: Settings) -> None:
     from kakou.detection.files import places_not_used
+    from kakou.detection.refusals import said
     from kakou.errors import KakouError
 
     try:
@@ -87,11 +88,10 @@ def _say_places(settings: Settings) -> None:
     except KakouError as error:
         typer.echo(str(error))
         return
+    for line in said(unused):
+        typer.echo(f"detection does not use {line}.")
     if unused:
-        typer.echo(
-            f"detection does not use the place of {', '.join(unused)} on the map, as passes contradict it. "
-            "Mend LON and LAT in your gate file, see the runbook."
-        )
+        typer.echo("Mend LON and LAT, or STAKE, in your gate file, see the runbook.")
 
 
 def _shown(row: QueryStatus) -> dict[str, str]:

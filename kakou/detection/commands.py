@@ -28,7 +28,7 @@ def _group() -> None:
 @detect.command()
 def replay(
     passes: Annotated[Path, typer.Option(help="CSV of the 8 fields, in order of arrival, or Parquet.")],
-    gates: Annotated[Path, typer.Option(help="CSV with KKMC,NAME,XZQHMC,LON,LAT.")],
+    gates: Annotated[Path, typer.Option(help="CSV with KKMC,NAME,XZQHMC,LON,LAT; ROAD,STAKE too if known.")],
     out: Annotated[Path, typer.Option(help="Alerts, one JSON object per line.")],
     history: Annotated[
         Path | None,
@@ -59,6 +59,7 @@ def replay(
     from kakou.detection.evidence.files import write_evidence
     from kakou.detection.knowledge import knows_nothing, learn_knowledge
     from kakou.detection.learned_rules import rules_of
+    from kakou.detection.refusals import said
     from kakou.detection.replay import replay as run
     from kakou.detection.rule_files import rule_in_force
 
@@ -71,7 +72,7 @@ def replay(
     # Without a history the day teaches what it can: medians are not moved by the few that are cloned.
     teacher = before if history else read.passes
     knowledge = learn_knowledge(teacher, names) if len(teacher) else knows_nothing(names)
-    rules, misplaced = rules_of(known, knowledge, rule_in_force(settings))
+    rules, refused = rules_of(known, knowledge, rule_in_force(settings))
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as progress:
@@ -91,8 +92,8 @@ def replay(
     console.print(
         f"{out}: " + (", ".join(f"{n} {name}" for name, n in sorted(verdicts.items())) or "no alert")
     )
-    if misplaced:
-        console.print(f"Not used, as passes contradict it: the place of {', '.join(misplaced)} on the map.")
+    for line in said(refused):
+        console.print(f"Not used: {line}.", markup=False, highlight=False, soft_wrap=True)
     if read.unreadable:
         console.print(f"{read.unreadable} rows were left out: their GCSJ is not YYYY-MM-DD HH:MM:SS.")
     if read.made_up:

@@ -17,6 +17,8 @@ from kakou.alert import Alert
 from kakou.detection.knowledge import Knowledge, knows_nothing, with_gates
 from kakou.detection.knowledge_bytes import from_bytes
 from kakou.detection.learned_rules import rules_of
+from kakou.detection.refusals import Refusal, refused_pairs, with_places_left
+from kakou.detection.registry import refused_by_registry
 from kakou.detection.rule_files import rule_in_force, usual_rule
 from kakou.detection.rules import Rules, RuleSettings, build_rules
 from kakou.detection.travel import TRAVEL_SCHEMA
@@ -28,10 +30,15 @@ from kakou.whole_files import draft_of
 _GATE_SCHEMA: Final[dict[str, pl.DataType]] = {
     "kkmc": pl.String(),
     "name": pl.String(),
+    "xzqhmc": pl.String(),
+    "road": pl.String(),
+    "stake": pl.String(),
     "lon": pl.Float64(),
     "lat": pl.Float64(),
 }
 _GATE_COLUMNS: Final = ("KKMC", "NAME", "LON", "LAT")
+# What the registry is held against where it is given.
+_GATE_WORDS: Final = ("XZQHMC", "ROAD", "STAKE")
 _TEXT_COLUMNS: Final = ("gcxh", "kkmc", "hpzl", "hphm", "clppxh")
 _ORIGIN, _OBSERVED = "ORIGIN", "observed"
 
@@ -55,10 +62,16 @@ class PassesRead:
 def read_gates(path: Path) -> pl.DataFrame:
     """Reads gates from a CSV with at least ``KKMC,NAME,LON,LAT``; ``kkmc_dimension.csv`` is one.
 
+    Returns:
+        ``kkmc, name, xzqhmc, road, stake`` (text, empty where the file says nothing) and ``lon, lat``
+        (degrees as the file has them, which may lie anywhere; null where one of the two is missing).
+
     Raises:
         BadInputError: the file is missing, lacks a column, or a coordinate is no number.
     """
-    frame = _read_text(path, _GATE_COLUMNS).rename(str.lower)
+    frame = _read_text(path, _GATE_COLUMNS, *_GATE_WORDS).rename(str.lower)
+    lacking = [name.lower() for name in _GATE_WORDS if name.lower() not in frame.columns]
+    frame = frame.with_columns(pl.lit("").alias(name) for name in lacking)
     numbers = frame.with_columns(
         pl.col(name).str.strip_chars().replace("", None).cast(pl.Float64, strict=False).alias(f"_{name}")
         for name in ("lon", "lat")
@@ -70,13 +83,11 @@ def read_gates(path: Path) -> pl.DataFrame:
             raise BadInputError(
                 f"{path}: {name.upper()} of gate {gate} is {value!r}. Write degrees or leave it empty."
             )
-    inside = pl.col("_lon").is_between(-180, 180) & pl.col("_lat").is_between(-90, 90)
+    both = (pl.col("_lon") + pl.col("_lat")).is_finite()
     return numbers.filter(pl.col("kkmc") != "").select(
-        "kkmc",
-        "name",
-        pl.when(inside).then(pl.col("_lon")).alias("lon"),
-        pl.when(inside).then(pl.col("_lat")).alias("lat"),
-    )
+        "kkmc", "name", "xzqhmc", "road", "stake",
+        *(pl.when(both).then(pl.col(f"_{name}")).alias(name) for name in ("lon", "lat")),
+    )  # fmt: skip
 
 
 def registered_gates(settings: Settings) -> pl.DataFrame:
@@ -128,41 +139,51 @@ def load_rules(settings: Settings, rule: RuleSettings | None = None) -> Rules:
     Args:
         rule: what a person has set; None for the rule in force.
     """
+    return _rules_by_times(settings, rule or rule_in_force(settings))[0]
+
+
+def _rules_by_times(settings: Settings, rule: RuleSettings) -> tuple[Rules, list[Refusal]]:
+    """Rules by learned travel times alone, and what the registry contradicts of itself."""
     travel_file = settings.travel_times_file
-    gates = registered_gates(settings)
+    gates = registered_gates(settings).unique("kkmc", keep="first", maintain_order=True)
     travel = read_travel_times(travel_file) if travel_file.exists() else pl.DataFrame(schema=TRAVEL_SCHEMA)
-    rule = rule or rule_in_force(settings)
-    return build_rules(
-        gates, travel, limits=rule.limits, fallback_kmh=rule.fallback_kmh, weighing=rule.weighing
-    )
+    refused = refused_by_registry(gates)
+    rules = build_rules(
+        with_places_left(gates, refused), travel, limits=rule.limits, fallback_kmh=rule.fallback_kmh,
+        weighing=rule.weighing, apart=refused_pairs(refused),
+    )  # fmt: skip
+    return rules, refused
 
 
-def load_known(settings: Settings, rule: RuleSettings | None = None) -> tuple[Rules, Knowledge, list[str]]:
+def load_known(
+    settings: Settings, rule: RuleSettings | None = None
+) -> tuple[Rules, Knowledge, list[Refusal]]:
     """What detection goes by.
 
     Args:
         rule: what a person has set; None for the rule in force.
 
     Returns:
-        the rules; what a history taught, if any did yet; and the gates whose place on the map is not used,
-        because passes contradict it, worst first.
+        the rules; what a history taught, if any did yet; and the gates and pairs of gates whose geometry is
+        not used.
 
     Raises:
         BadInputError: a file cannot be read.
         StateFormatError: what was learned was written by another version.
     """
+    rule = rule or rule_in_force(settings)
     if not settings.knowledge_file.exists():
-        rules = load_rules(settings, rule)
-        return rules, knows_nothing(list(rules.gates)), []
+        rules, refused = _rules_by_times(settings, rule)
+        return rules, knows_nothing(list(rules.gates)), refused
     knowledge = from_bytes(settings.knowledge_file.read_bytes())
     gates = registered_gates(settings)
     knowledge = with_gates(knowledge, gates["kkmc"].unique(maintain_order=True).to_list())
-    rules, misplaced = rules_of(gates, knowledge, rule or rule_in_force(settings))
-    return rules, knowledge, misplaced
+    rules, refused = rules_of(gates, knowledge, rule)
+    return rules, knowledge, refused
 
 
-def places_not_used(settings: Settings) -> list[str]:
-    """Gates whose place on the map detection does not use, as ``load_known`` says.
+def places_not_used(settings: Settings) -> list[Refusal]:
+    """Gates and pairs of gates whose geometry detection does not use, as ``load_known`` says.
 
     Raises:
         BadInputError, StateFormatError: as ``load_known``.

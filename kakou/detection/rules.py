@@ -5,7 +5,7 @@ Built once from the gate list and the learned travel times, then only read. No f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -72,7 +72,7 @@ class Rules:
         gates: codenames; a code is an index into it.
         names: long names, by code.
         min_travel: seconds for (from, to) by code, -1 where nothing is known.
-        distance_km: great-circle distance by code, NaN where a coordinate is missing.
+        distance_km: great-circle distance by code, NaN where a coordinate is missing or not used.
         basis: ``BASIS_NONE``, ``BASIS_HISTORY`` or ``BASIS_MAP`` by code.
         ahead: seconds that the clock of a gate is always ahead, by code.
         weighing: how reasons are weighed.
@@ -124,6 +124,7 @@ def build_rules(
     fallback_kmh: float = 200.0,
     ahead: Mapping[str, int] | None = None,
     weighing: Weighing = USUAL,
+    apart: Iterable[tuple[str, str]] = (),
 ) -> Rules:
     """Joins what is known about the gates.
 
@@ -134,6 +135,7 @@ def build_rules(
         gates: columns ``kkmc``, ``name``, ``lon``, ``lat``; coordinates may be null.
         travel: columns of ``travel.TRAVEL_COLUMNS``; may be empty.
         ahead: seconds that the clocks of some gates are always ahead.
+        apart: pairs of codenames whose straight line is not known, though both coordinates are; both ways.
     """
     known = gates.unique("kkmc", keep="first", maintain_order=True)
     extra = pl.concat([travel["from_kkmc"], travel["to_kkmc"]]).unique().sort()
@@ -146,6 +148,8 @@ def build_rules(
     lon[: len(known)] = known["lon"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     lat[: len(known)] = known["lat"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     distance = great_circle_km(lon[:, None], lat[:, None], lon[None, :], lat[None, :])
+    for a, b in apart:
+        distance[code[a], code[b]] = distance[code[b], code[a]] = np.nan
 
     on_map = np.isfinite(distance)
     min_travel = np.full((size, size), -1, dtype=np.int32)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import gates_in_a_row
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -46,6 +47,17 @@ def passes(rows: int, seed: int) -> pd.DataFrame:
             "ORIGIN": rng.choice(["observed", "observed", "observed", "copied", "replicated"], rows),
         }
     ).astype({"GCSJ": "datetime64[us]"})
+
+
+def honest(days: int) -> pd.DataFrame:
+    """Vehicles there and back over four gates in a row."""
+    rows = gates_in_a_row.honest(days)
+    frame = pd.DataFrame(rows, columns=["GCXH", "KKMC", "HPHM", "t", "CLPPXH"])
+    return (
+        frame.assign(GCSJ=frame["t"].map(lambda t: START + timedelta(seconds=t)), HPZL="02")
+        .drop(columns="t")
+        .astype({"GCSJ": "datetime64[us]"})
+    )
 
 
 def by_pure_function(frame: pd.DataFrame) -> pl.DataFrame:
@@ -194,3 +206,27 @@ def test_what_cannot_be_read_is_named_and_the_old_times_stay(
     with pytest.raises(BadInputError, match="cannot be read as Parquet"):
         learn_travel_times(settings, tmp_path / "broken.parquet")
     assert settings.travel_times_file.read_text(encoding="utf-8") == "old"
+
+
+def test_gates_whose_place_will_not_be_used_are_named(
+    spark: SparkSession, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """By the stakes of their road, and by passes; a registry that cannot be read stops nothing."""
+    honest(2).to_parquet(tmp_path / "passes.parquet", index=False)
+    assert learn_travel_times(settings, tmp_path / "passes.parquet").places_not_used == []
+    registry = settings.clean_dir / "kkmc_dimension.csv"
+    registry.parent.mkdir(parents=True)
+    registry.write_text(
+        "KKMC,NAME,ALIASES,XZQHMC,ROAD,STAKE,BOUNDARY,LON,LAT\n"
+        "A,甲,甲,,G104,K10,,117.0,34.3\nB,乙,乙,,,,,125.0,34.3\n"
+        "C,丙,丙,,G104,K12,,117.6,34.3\nD,丁,丁,,,,,117.9,34.3\n",
+        encoding="utf-8",
+    )
+    capsys.readouterr()
+    result = learn_travel_times(settings, tmp_path / "passes.parquet")
+    assert result.places_not_used == ["A – C", "B"]
+    said = capsys.readouterr().out
+    assert "by the stakes of G104" in said and "the place of B on the map: passes reach it faster" in said
+    registry.write_text("broken", encoding="utf-8")
+    assert learn_travel_times(settings, tmp_path / "passes.parquet").places_not_used is None
+    assert "lacks the column" in capsys.readouterr().out

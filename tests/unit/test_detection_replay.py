@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from gates_in_a_row import DAY_S, drive, honest
 
 from etl.params import EtlParams
 from etl.pipeline import run
@@ -182,3 +184,39 @@ def test_a_clock_that_is_far_ahead_makes_nobody_else_late() -> None:
     plausible = stamped[:-1] - presumed <= 1200
     newest = np.maximum.accumulate(np.where(plausible, stamped[:-1], 0))
     assert not ((stamped[:-1] < newest - 1800) & plausible).any()
+
+
+def test_a_new_gate_that_is_not_where_the_registry_says_makes_no_clones(tmp_path: Path) -> None:
+    """No history tells of it; without its district nothing tells that its longitude is two degrees off."""
+    fields = "GCXH,XZQHMC,KKMC,FXLX,GCSJ,HPZL,HPHM,CLPPXH"
+    history = [fields]
+    for gcxh, gate, plate, t, make in honest(2):
+        history.append(f"{gcxh},丰县,{gate},1,{datetime.fromtimestamp(t, UTC):%F %T},02,{plate},{make}")
+    day = [fields]
+    for number in range(3):
+        for gcxh, gate, plate, t, make in drive(
+            f"苏CN9{number}8{number}", 3 * DAY_S + 30_000 + 3600 * number
+        ):
+            day.append(f"{gcxh},丰县,{gate},1,{datetime.fromtimestamp(t, UTC):%F %T},02,{plate},{make}")
+            if gate == "B":
+                later = datetime.fromtimestamp(t + 240, UTC)
+                day.append(f"{gcxh}E,丰县,E,1,{later:%F %T},02,{plate},{make}")
+    rows = [f"{gate},{gate},丰县,{117 + 0.3 * n:.1f},34.3" for n, gate in enumerate("ABCD")]
+    (tmp_path / "h.csv").write_text("\n".join(history) + "\n", encoding="utf-8")
+    (tmp_path / "p.csv").write_text("\n".join(day) + "\n", encoding="utf-8")
+
+    def verdicts(district: str) -> tuple[list[str], str]:
+        gates = ["KKMC,NAME,XZQHMC,LON,LAT", *rows, f"E,戊,{district},119.3,34.35", ""]
+        (tmp_path / "g.csv").write_text("\n".join(gates), encoding="utf-8")
+        done = replay(tmp_path, "--history", f"{tmp_path}/h.csv")
+        assert done.returncode == 0, done.stderr
+        alerts = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines()]
+        return [one["verdict"] for one in alerts], done.stderr
+
+    found, said = verdicts("")
+    assert found.count("cloned_plate") == 3 and "Not used" not in said
+    found, said = verdicts("丰县")
+    assert found == []
+    assert (
+        "Not used: the place of E on the map: 129 km from D, the nearest of the other gates of 丰县." in said
+    )

@@ -11,17 +11,19 @@ from kakou.alert import Alert
 from kakou.detection.evidence.page import Place, page_of
 from kakou.detection.evidence.tracks import Tracks
 from kakou.errors import BadInputError
+from kakou.geography import in_country
 from kakou.whole_files import write_text
 
 
 def places_of(gates: pl.DataFrame) -> dict[str, Place]:
-    """Longitude and latitude of the gates that have both.
+    """Longitude and latitude of the gates that have both, in the country.
 
     Args:
         gates: as ``read_gates`` returns them.
     """
     placed = gates.drop_nulls(["lon", "lat"])
-    return {gate: (lon, lat) for gate, lon, lat in placed.select("kkmc", "lon", "lat").iter_rows()}
+    rows = placed.select("kkmc", "lon", "lat").iter_rows()
+    return {gate: (lon, lat) for gate, lon, lat in rows if in_country(lon, lat)}
 
 
 def write_evidence(folder: Path, cases: Iterable[tuple[Alert, Tracks]], gates: pl.DataFrame) -> None:

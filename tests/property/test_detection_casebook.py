@@ -6,7 +6,8 @@ The detector is the stream's own, over a folder of its own.
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -21,6 +22,7 @@ import pytest
 from gates_in_a_row import DAY_S, GATES, REGISTRY, WAY_S, Row, drive, frame, honest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stored_plates import in_batches, reads_with_keys
 
 from kakou.alert import Alert
 from kakou.detection.case_alerts import alert_of
@@ -28,10 +30,12 @@ from kakou.detection.casebook import Casebook
 from kakou.detection.contradictions import contradictions_of
 from kakou.detection.evidence.case_tracks import tracks_of
 from kakou.detection.evidence.tracks import Tracks
-from kakou.detection.horizon import Past
+from kakou.detection.horizon import History, Past
 from kakou.detection.knowledge import CLOCK_PASSES, Knowledge, learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.memory import Memory
+from kakou.detection.past import PastOfPasses
+from kakou.detection.plate_file import PlateFile, write_plates
 from kakou.detection.replay import replay
 from kakou.detection.rules import Limits, Rules, RuleSettings
 from kakou.detection.state import BATCH_SCHEMA
@@ -77,6 +81,21 @@ def day(dice: np.random.Generator) -> list[Row]:
     ]
 
 
+def days_before(dice: np.random.Generator) -> pl.DataFrame:
+    """Two such days before it, of which gates have missed a third: some plates were read once, some never."""
+    rows = [(*row[:3], row[3] - back * DAY_S, row[4]) for back in (1, 2) for row in day(dice)]
+    return frame([row for row in rows if dice.random() < 2 / 3])
+
+
+@contextmanager
+def kept(history: pl.DataFrame) -> Iterator[PlateFile]:
+    """The file of a history."""
+    with TemporaryDirectory() as folder:
+        reads, days = reads_with_keys(history), (history["t"] // DAY_S).n_unique()
+        written = write_plates(Path(folder), partial(in_batches, reads, 100), days)
+        yield PlateFile(Path(folder) / written.name)
+
+
 def deliveries(rows: list[Row], dice: np.random.Generator) -> list[pl.DataFrame]:
     """Out of order and late within the lateness, some twice, in batches of any size."""
     sent = [*rows, *(rows[at] for at in dice.integers(0, len(rows), 20))]
@@ -110,8 +129,11 @@ class Streamed:
         memory: what is left in the end.
     """
 
-    def __init__(self, known: Known, batches: list[pl.DataFrame], dice: np.random.Generator) -> None:
+    def __init__(
+        self, known: Known, batches: list[pl.DataFrame], dice: np.random.Generator, past: History
+    ) -> None:
         self.knowledge, self.rules = known
+        self.past = past
         self.given: defaultdict[str, list[Alert]] = defaultdict(list)
         self.shown: dict[str, Tracks] = {}
         self._dice = dice
@@ -123,7 +145,9 @@ class Streamed:
             patch.object(casebook_store, "_LARGE", 200),
         ):
             self._folder = Path(folder)
-            self._known = current_rules.Known((0,), self.rules, self.knowledge, RuleSettings(LIMITS))
+            self._known = current_rules.Known(
+                (0,), self.rules, self.knowledge, RuleSettings(LIMITS), past=self.past
+            )
             self._detector = self._started()
             for number, rows in enumerate(batches):
                 if len(rows):
@@ -169,7 +193,7 @@ class Streamed:
 
     def finish(self) -> dict[str, tuple[str, str]]:
         """Final verdict and tracks of each plate, as JSON."""
-        book = Casebook(self.memory, self.rules, self.knowledge, Past(), STAMP)
+        book = Casebook(self.memory, self.rules, self.knowledge, self.past, STAMP)
         for alert, tracks in book.finish():
             self.given[alert.hphm].append(alert)
             self.shown[alert.alert_id] = tracks
@@ -201,12 +225,16 @@ def test_any_delivery_ends_in_the_verdicts_of_replay(known: Known, seed: int) ->
     # Sometimes all vehicles tell of the clocks, sometimes every other one.
     known = replace(known[0], daily=float(dice.choice([1, 2])) * CLOCK_PASSES), known[1]
     knowledge, rules = known
-    nothing = frame([])
-    whole = replay(frame(sorted(rows, key=lambda row: row[3])), rules, knowledge, nothing, "Asia/Shanghai")
+    arrived = frame(sorted(rows, key=lambda row: row[3]))
+    # Now and then without a history, as before the first night.
+    history = days_before(dice) if dice.random() < 0.8 else frame([])
+    past = PastOfPasses(history)
+    whole = replay(arrived, rules, knowledge, past, "Asia/Shanghai")
     expected = {one.hphm: (one.to_json(), whole.tracks[one.alert_id].to_json()) for one in whole.alerts}
     assert {one.verdict for one in whole.alerts} >= {"cloned_plate"}
-    streamed = Streamed(known, deliveries(rows, dice), dice)
-    assert streamed.finish() == expected
+    with kept(history) as file:
+        streamed = Streamed(known, deliveries(rows, dice), dice, file)
+        assert streamed.finish() == expected
     told = {plate: alerts[-1] for plate, alerts in streamed.given.items()}
     assert {plate: one.verdict for plate, one in told.items() if one.verdict == "cloned_plate"} == {
         one.hphm: one.verdict for one in whole.alerts if one.verdict == "cloned_plate"
@@ -235,8 +263,9 @@ def test_what_is_over_was_told_as_replay_says_and_is_forgotten(known: Known, see
         for at in range(150)
     ]
     rows = [*first, *night, *later]
-    whole = replay(frame(sorted(rows, key=lambda row: row[3])), rules, knowledge, frame([]), "Asia/Shanghai")
-    streamed = Streamed(known, deliveries(rows, dice), dice)
+    past = PastOfPasses(days_before(dice))
+    whole = replay(frame(sorted(rows, key=lambda row: row[3])), rules, knowledge, past, "Asia/Shanghai")
+    streamed = Streamed(known, deliveries(rows, dice), dice, past)
     plates = {row[2] for row in first}
     expected = {one.hphm: one.verdict for one in whole.alerts if one.hphm in plates}
     assert {
@@ -244,6 +273,19 @@ def test_what_is_over_was_told_as_replay_says_and_is_forgotten(known: Known, see
     } == expected
     # A day after its end nothing of a case is remembered.
     assert not plates & streamed.memory.records.keys()
+
+
+def test_what_the_past_shows_weighs(known: Known) -> None:
+    """Else the tests above would hold nothing of it."""
+    knowledge, rules = known
+    dice = np.random.default_rng(3)
+    arrived = frame(sorted(day(dice), key=lambda row: row[3]))
+    pasts = Past(), PastOfPasses(days_before(dice))
+    without, by_it = (
+        {one.hphm: one.confidence for one in replay(arrived, rules, knowledge, past, "Asia/Shanghai").alerts}
+        for past in pasts
+    )
+    assert without.keys() == by_it.keys() and without != by_it
 
 
 def test_another_rule_in_the_middle_of_a_case_speaks_of_the_same_case(known: Known) -> None:

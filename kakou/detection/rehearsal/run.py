@@ -14,9 +14,11 @@ import polars as pl
 from kakou.detection.evidence.files import places_of
 from kakou.detection.evidence.page import Place, page_of
 from kakou.detection.files import demand_writable, read_gates, registered_gates
+from kakou.detection.horizon import Past
 from kakou.detection.knowledge import Knowledge, learn_knowledge, with_gates
 from kakou.detection.knowledge_bytes import from_bytes
 from kakou.detection.learned_rules import rules_of
+from kakou.detection.plate_file import past_in_force
 from kakou.detection.rehearsal.comparison import Reviewed, Said, compare, hold_against_reviews, said_of
 from kakou.detection.rehearsal.page import rehearsal_page
 from kakou.detection.rehearsal.report import Side, report_of, reviews_of
@@ -106,12 +108,13 @@ def rehearse(
     stored = read_stored(settings, asked.days, asked.until, asked.passes)
     reviews, read = _reviews(settings, asked.reviews, stored)
     knowledge, taught_by = _knowledge(settings, gates, stored)
+    past, forgotten = past_in_force(settings, knowledge) if taught_by != "passes" else (Past(), "")
 
     def judged(rule: RuleSettings, source: str) -> _Judged:
         rules, _ = rules_of(gates, knowledge, rule)
         passes, total = stored.passes, 2 * len(stored.passes)
         done = replay(
-            passes, rules, knowledge, passes.clear(), settings.timezone,
+            passes, rules, knowledge, past, settings.timezone,
             on_progress=lambda rows: on_progress(rows, total),
         )  # fmt: skip
         return _Judged(source, rules, done)
@@ -122,7 +125,8 @@ def rehearse(
     report = {
         "made_at": stamp,
         **_passes(stored),
-        "knowledge": {"from": taught_by, "version": knowledge.version},
+        "knowledge": {"from": taught_by, "version": knowledge.version, "past": knowledge.past or None}
+        | ({"why_no_past": forgotten} if forgotten else {}),
         **report_of(one.side, two.side, matters, stored.days, reviewed),
         "reviews": {"from": read, "known": reviewed is not None}
         | ({"why": reviews} if reviewed is None else reviews_of(reviewed)),

@@ -36,7 +36,7 @@ def keep_single_plates(settings: Settings, passes: DataFrame) -> Written:
         DiskFullError: no room is left.
     """
     day = F.floor(local_seconds_of(F.col("at")) / 86_400)
-    days = passes.agg(F.count_distinct(day)).collect()[0][0]
+    days = [int(row[0]) for row in passes.select(day).distinct().collect()]
     with scratch_folder(settings.past_dir, "reads") as scratch:
         counted = scratch / "reads"
         counted_reads(passes).orderBy("key", "make", "type").write.parquet(str(counted))

@@ -24,10 +24,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kakou.detection.horizon import History, Past
+from kakou.detection.horizon import Past
 from kakou.detection.knowledge import Knowledge
 from kakou.detection.knowledge_bytes import from_bytes
-from kakou.detection.past import past_of
+from kakou.detection.past import Read, past_of
 from kakou.detection.plate_keys import ALPHABET, NO_PLATE, Keys, keys_around, keys_of, plates_of
 from kakou.errors import StateFormatError
 from kakou.settings import Settings
@@ -49,14 +49,14 @@ class Written:
     size: int
 
 
-def write_plates(folder: Path, reads: Batches, days: int) -> Written:
+def write_plates(folder: Path, reads: Batches, days: Iterable[int]) -> Written:
     """Writes the file of a history.
 
     Args:
         folder: where it is to be.
         reads: gives, each time anew, ``key``, ``make``, ``type``, ``n``, as ``past.counted_reads`` with the
             keys of ``plate_keys`` in place of the plates; rising by key.
-        days: on which the history has passes.
+        days: on which the history has passes, since 1970.
 
     Raises:
         DiskFullError: no room is left.
@@ -67,7 +67,12 @@ def write_plates(folder: Path, reads: Batches, days: int) -> Written:
         if len(batch):
             seen.add(batch)
     words = {"make": sorted(seen.makes), "type": sorted(seen.types)}
-    head = {"format": PAST_FORMAT, "alphabet": ALPHABET, "days": days, "told": seen.reads > seen.plates}
+    head = {
+        "format": PAST_FORMAT,
+        "alphabet": ALPHABET,
+        "days": sorted(days),
+        "told": seen.reads > seen.plates,
+    }
     head["words"] = words
     largest = {"make": len(seen.makes), "type": len(seen.types), "n": seen.most}
     schema = pa.schema(
@@ -160,7 +165,7 @@ class PlateFile:
             head: dict[str, Any] = json.loads((held.schema.metadata or {})[_HEAD])
             if (head["format"], head["alphabet"]) != (PAST_FORMAT, ALPHABET):
                 raise ValueError(f"format {head['format']}, not {PAST_FORMAT}")
-            self._days, self._told = int(head["days"]), bool(head["told"])
+            self.days, self.told = frozenset(map(int, head["days"])), bool(head["told"])
             self._makes, self._types = head["words"]["make"], head["words"]["type"]
             batches = (held.get_batch(at) for at in range(held.num_record_batches))
             self._parts = [_Part(one, one["key"].to_numpy()) for one in batches if len(one)]
@@ -168,14 +173,18 @@ class PlateFile:
             why = f"{type(error).__name__}: {error}"
             raise StateFormatError(f"{path} cannot be read ({why}). {_MEND}") from error
 
-    def around(self, plates: Iterable[str]) -> Past:
-        """As ``History``."""
+    def reads_around(self, plates: Iterable[str]) -> list[Read]:
+        """As ``past.Counted``."""
         keys = keys_of(list(plates))
         wanted = keys_around(keys[keys != NO_PLATE])
         found = [rows for part in self._parts if (rows := part.under(wanted)) is not None]
-        return past_of((one for rows in found for one in self._read(rows)), self._days, self._told)
+        return [one for rows in found for one in self._read(rows)]
 
-    def _read(self, rows: pa.RecordBatch) -> Iterable[tuple[str, str, str, int]]:
+    def around(self, plates: Iterable[str]) -> Past:
+        """As ``History``."""
+        return past_of(self.reads_around(plates), len(self.days), self.told)
+
+    def _read(self, rows: pa.RecordBatch) -> Iterable[Read]:
         makes, types, n = (rows[name].to_pylist() for name in ("make", "type", "n"))
         plates = plates_of(rows["key"].to_numpy())
         return zip(
@@ -183,7 +192,7 @@ class PlateFile:
         )
 
 
-def past_in_force(settings: Settings, knowledge: Knowledge) -> tuple[History, str]:
+def past_in_force(settings: Settings, knowledge: Knowledge) -> tuple[PlateFile | Past, str]:
     """What can be asked for single plates beside some knowledge.
 
     Returns:

@@ -20,7 +20,7 @@ from kakou.detection.horizon import Past
 from kakou.detection.knowledge import knows_nothing, learn_knowledge
 from kakou.detection.knowledge_bytes import to_bytes
 from kakou.detection.misreads import SIGNS, neighbours
-from kakou.detection.past import PastOfPasses
+from kakou.detection.past import PastOfPasses, PastWithout, days_of
 from kakou.detection.plate_file import PlateFile, past_in_force, past_not_used, write_plates
 from kakou.detection.plate_keys import keys_around, keys_of, plates_of
 from kakou.errors import StateFormatError
@@ -51,7 +51,7 @@ MAKES = ["大众牌", "大众牌SVW7183", " 丰田 牌", "-", "", "无牌照"]
 
 
 def file_of(folder: Path, passes: pl.DataFrame, rows: int = 5) -> PlateFile:
-    days = (passes["t"] // DAY_S).n_unique()
+    days = days_of(passes).unique()
     written = write_plates(folder, lambda: in_batches(reads_with_keys(passes), rows), days)
     return PlateFile(folder / written.name)
 
@@ -85,6 +85,23 @@ def test_what_is_read_once_is_shown_and_not_often(tmp_path: Path) -> None:
     assert not once.told and once.shown["苏C12345"].makes == {"大众": 1}
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_judged_does_not_speak_for_itself(tmp_path: Path, seed: int) -> None:
+    """Of three days one is judged, and one that was never learned."""
+    passes = history(300, seed)
+    first = passes.filter(days_of(passes) < 2)
+    judged = pl.concat(
+        [passes.filter(days_of(passes) == 2), first.with_columns((pl.col("t") + 5 * DAY_S).alias("t"))]
+    )
+    for learned in (file_of(tmp_path, passes), PastOfPasses(passes)):
+        assert PastWithout(learned, judged).around(PLATES) == PastOfPasses(first).around(PLATES)
+        assert PastWithout(learned, passes).around(PLATES) == Past()
+        assert PastWithout(learned, passes.clear()).around(PLATES) == learned.around(PLATES)
+        # The same days of another export: what it has more is nobody's.
+        twice = PastWithout(learned, pl.concat([judged, judged])).around(PLATES)
+        assert all(min(one.makes.values(), default=1) > 0 for one in twice.shown.values())
+
+
 @given(st.data())
 def test_plates_are_their_numbers(data: st.DataObject) -> None:
     cells = [cells for _, cells in data.draw(st.lists(st.sampled_from(FORMS), min_size=1, max_size=5))]
@@ -105,7 +122,7 @@ def test_what_is_no_plate_has_no_number() -> None:
 def test_keys_that_do_not_rise_are_refused(tmp_path: Path) -> None:
     upside_down = reads_with_keys(history(60, 1)).reverse()
     with pytest.raises(ValueError, match="do not rise"):
-        write_plates(tmp_path, lambda: in_batches(upside_down, 7), 3)
+        write_plates(tmp_path, lambda: in_batches(upside_down, 7), [3])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -114,13 +131,13 @@ def test_equal_histories_make_one_file(tmp_path: Path) -> None:
     written = set()
     for some in (passes, passes.reverse()):
         reads = reads_with_keys(some)
-        written.add(write_plates(tmp_path, partial(in_batches, reads, 7), 3).name)
+        written.add(write_plates(tmp_path, partial(in_batches, reads, 7), [3]).name)
     assert {one.name for one in tmp_path.iterdir()} == written and len(written) == 1
 
 
 @pytest.mark.parametrize("spoil", [None, b"", b"torn", "cut", "other"])
 def test_a_file_that_cannot_be_used_is_said(settings: Settings, spoil: bytes | str | None) -> None:
-    written = write_plates(settings.past_dir, lambda: in_batches(reads_with_keys(history(60, 1)), 7), 3)
+    written = write_plates(settings.past_dir, lambda: in_batches(reads_with_keys(history(60, 1)), 7), [3])
     knowledge = replace(knows_nothing(["A"]), past=written.name)
     settings.knowledge_file.write_bytes(to_bytes(knowledge))
     assert past_not_used(settings) == ""

@@ -98,7 +98,7 @@ def test_single_plates_are_those_of_the_knowledge_and_none_where_their_file_is_g
 
     def learn(passes: pl.DataFrame) -> Path:
         reads = reads_with_keys(passes)
-        written = write_plates(settings.past_dir, partial(in_batches, reads, 100), 1)
+        written = write_plates(settings.past_dir, partial(in_batches, reads, 100), [1])
         known = replace(learn_knowledge(frame(honest(2)), ["A", "B"]), past=written.name)
         settings.knowledge_file.write_bytes(to_bytes(known))
         return settings.past_dir / written.name

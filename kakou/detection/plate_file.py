@@ -67,19 +67,12 @@ def write_plates(folder: Path, reads: Batches, days: Iterable[int]) -> Written:
         if len(batch):
             seen.add(batch)
     words = {"make": sorted(seen.makes), "type": sorted(seen.types)}
-    head = {
-        "format": PAST_FORMAT,
-        "alphabet": ALPHABET,
-        "days": sorted(days),
-        "told": seen.reads > seen.plates,
-    }
-    head["words"] = words
+    told = seen.reads > seen.plates
+    head = {"format": PAST_FORMAT, "alphabet": ALPHABET, "days": sorted(days), "told": told, "words": words}
     largest = {"make": len(seen.makes), "type": len(seen.types), "n": seen.most}
+    small = {name: pa.uint16() if of < 1 << 16 else pa.uint32() for name, of in largest.items()}
     schema = pa.schema(
-        [
-            ("key", pa.int64()),
-            *((name, pa.uint16() if of < 1 << 16 else pa.uint32()) for name, of in largest.items()),
-        ],
+        [("key", pa.int64()), *small.items()],
         metadata={_HEAD: json.dumps(head, ensure_ascii=False).encode()},
     )
     with scratch_folder(folder, "plates") as scratch:

@@ -234,6 +234,11 @@ class Settings(BaseSettings):
         return self.var / "models" / "knowledge.npz"
 
     @property
+    def past_dir(self) -> Path:
+        """What the history says of single plates; the knowledge in force names one of these files."""
+        return self.var / "models" / "past"
+
+    @property
     def own_topology_dir(self) -> Path:
         """The sharding of this stack where it was re-sharded: a link that is swapped whole."""
         return self.var / "mycat_conf"

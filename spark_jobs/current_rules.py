@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
 
 from kakou.detection.files import load_known, no_rules
+from kakou.detection.horizon import History, Past
 from kakou.detection.knowledge import Knowledge, knows_nothing
+from kakou.detection.plate_file import past_in_force
 from kakou.detection.refusals import Reason, Refusal, said
 from kakou.detection.rule_files import rule_in_force, usual_rule
 from kakou.detection.rules import Rules, RuleSettings
@@ -21,7 +23,8 @@ from kakou.settings import Settings
 class Known:
     """What detection goes by; ``version`` changes when it does.
 
-    ``refused`` are gates and pairs of gates whose geometry is not used.
+    ``refused`` are gates and pairs of gates whose geometry is not used; ``past`` is asked for single plates,
+    and ``forgotten`` says why it knows none, "" where all is well.
     """
 
     version: tuple[int, ...]
@@ -29,6 +32,8 @@ class Known:
     knowledge: Knowledge
     rule: RuleSettings
     refused: list[Refusal] = field(default_factory=list)
+    past: History = field(default_factory=Past)
+    forgotten: str = ""
 
 
 _LOG = structlog.get_logger("kakou.stream")
@@ -40,12 +45,12 @@ def current_rules(settings: Settings) -> Known:
 
     A file that cannot be read does not stop the stream: what was known before it stays. At the start, where
     nothing was, a rule that cannot be read is replaced by that of the settings, and without gates nothing is
-    looked for.
+    looked for. Where the file of single plates cannot be used, nothing is known of any.
     """
     global _known
     learned = settings.travel_times_file, settings.knowledge_file
-    files = (settings.clean_dir / "kkmc_dimension.csv", *learned, settings.rule_file)
-    changed = tuple(map(_changed, files))
+    files = [settings.clean_dir / "kkmc_dimension.csv", *learned, settings.rule_file]
+    changed = (*map(_changed, files), _past_changed(settings, _known))
     if _known is None or _known.version != changed:
         rule = _rule(settings)
         try:
@@ -58,7 +63,11 @@ def current_rules(settings: Settings) -> Known:
             refused = _known.refused if _known else []
         if _who(refused) != _who(_known.refused if _known else []):
             _LOG.warning("places_not_used", gates=[one.label for one in refused], why=said(refused))
-        _known = Known(changed, rules, knowledge, rule, refused)
+        past, forgotten = past_in_force(settings, knowledge)
+        if forgotten and forgotten != (_known.forgotten if _known else ""):
+            _LOG.warning("single_plates_unknown", why=forgotten)
+        _known = Known(changed, rules, knowledge, rule, refused, past, forgotten)
+        _known = replace(_known, version=(*changed[:-1], _past_changed(settings, _known)))
     return _known
 
 
@@ -74,6 +83,10 @@ def _rule(settings: Settings) -> RuleSettings:
         kept = "goes on with the rule it had" if _known else "takes the rule of the settings"
         print(f"kakou: {error} Detection {kept}.", file=sys.stderr)
         return _known.rule if _known else usual_rule(settings)
+
+
+def _past_changed(settings: Settings, known: Known | None) -> int:
+    return _changed(settings.past_dir / known.knowledge.past) if known and known.knowledge.past else 0
 
 
 def _changed(file: Path) -> int:

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from kakou.detection.casebook import Casebook, Told
 from kakou.detection.contradictions import Counts, contradictions_of
-from kakou.detection.horizon import Past
 from kakou.detection.memory import Memory
 from kakou.detection.state import BATCH_SCHEMA
 from kakou.detection.times import now_stamp, utc_now
@@ -72,7 +71,7 @@ class Detector:
         if memory is None or batch <= self._taken:
             memory, self._book = self._store.load(batch), None
         if self._book is None or self._known is not known:
-            self._book = Casebook(memory, known.rules, known.knowledge, Past(), self._stamp)
+            self._book = Casebook(memory, known.rules, known.knowledge, known.past, self._stamp)
             self._known = known
         return memory, self._book, known
 

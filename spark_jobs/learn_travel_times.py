@@ -1,10 +1,11 @@
 """Nightly job: what honest traffic looks like, learned from all observed passes.
 
 Minimum travel times between gates by the definition of ``kakou.detection.travel``; this is the same in Spark,
-for histories larger than memory, and a test holds the two against each other. And what verdicts go by
-(``kakou.detection.knowledge``), learned from as many vehicles as fit into memory. Each run is a version in
-MLflow. What reviews say of alerts sets how reasons are weighed (``spark_jobs.tonights_reviews``). The gates
-whose place on the map detection will not use by what was learned are named in the log and in the version.
+for histories larger than memory, and a test holds the two against each other. What verdicts go by
+(``kakou.detection.knowledge``), learned from as many vehicles as fit into memory. And what is known of single
+plates, of every one of them (``spark_jobs.single_plates``). Each run is a version in MLflow. What reviews say
+of alerts sets how reasons are weighed (``spark_jobs.tonights_reviews``). The gates whose place on the map
+detection will not use by what was learned are named in the log and in the version.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pyspark.sql import functions as F
 
 from kakou.detection.files import registered_gates
 from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge, with_gates
-from kakou.detection.knowledge_bytes import to_bytes
+from kakou.detection.knowledge_bytes import from_bytes, to_bytes
 from kakou.detection.learned_rules import refused_geometry
 from kakou.detection.refusals import Refusal, said
 from kakou.detection.travel import (
@@ -36,7 +37,7 @@ from kakou.detection.travel import (
     SAFETY,
     TRAVEL_COLUMNS,
 )
-from kakou.errors import BadInputError, ServiceError
+from kakou.errors import BadInputError, KakouError, ServiceError
 from kakou.plates import WHOLE_PLATE_PATTERN
 from kakou.settings import Settings
 from kakou.whole_files import draft_of
@@ -44,6 +45,7 @@ from spark_jobs.mlflow_server import MlflowServer
 from spark_jobs.parse import local_seconds_of
 from spark_jobs.passes import read_passes
 from spark_jobs.session import build_session
+from spark_jobs.single_plates import forget_past, keep_single_plates
 from spark_jobs.tonights_reviews import TonightsReviews, tonights_reviews
 
 log = structlog.get_logger(__name__)
@@ -55,14 +57,15 @@ MOST_PASSES: Final = 3_000_000
 @dataclass(frozen=True, slots=True)
 class TravelTimesResult:
     """What was learned: ordered pairs written, those with enough trips, and the trips behind all; the share
-    of reads with a wrong character; the reviewed alerts that weigh, None where nobody could be asked; the
-    gates, and pairs of gates, whose place on the map is not used, None where the registry cannot be read; and
-    the run in MLflow, "" where that was away."""
+    of reads with a wrong character; the whole plates of which something is known; the reviewed alerts that
+    weigh, None where nobody could be asked; gates, and pairs of gates, whose place on the map is not used,
+    None where the registry cannot be read; and the run in MLflow, "" where that was away."""
 
     pairs: int
     learned: int
     trips: int
     misread: float
+    plates: int
     reviews: int | None
     places_not_used: list[str] | None
     file: str
@@ -72,6 +75,7 @@ class TravelTimesResult:
 def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
     """Learns, and swaps ``settings.travel_times_file`` and ``settings.knowledge_file`` for new ones, whole.
 
+    The file of single plates is there before the knowledge that names it.
     Rows that no gate saw are left out, unless ``settings.origins`` says otherwise.
     Masked plates give no travel time: the file then holds its header only, and the stream falls back to
     geography. Where MLflow is away the stream learns all the same, and the version has no name. Where the
@@ -84,13 +88,15 @@ def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
     seen = read_passes(spark, passes, settings.origins).where("NOT made_up")
     rows = [tuple(row) for row in travel_times(seen).collect()]
     told = tonights_reviews(settings)
-    known = replace(knowledge_of(seen), reviewed=told.calibration)
+    plates = keep_single_plates(settings, seen)
+    known = replace(knowledge_of(seen), reviewed=told.calibration, past=plates.name)
     refused = _refused(settings, known)
     result = TravelTimesResult(
         pairs=len(rows),
         learned=sum(row[4] == BASIS_LEARNED for row in rows),
         trips=sum(row[2] for row in rows),
         misread=round(known.confusion.misread, 4),
+        plates=plates.plates,
         reviews=told.weighed,
         places_not_used=None if refused is None else [one.label for one in refused],
         file=str(settings.travel_times_file),
@@ -99,8 +105,11 @@ def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
     with draft_of(settings.travel_times_file, durable=True) as draft:
         _write(draft, rows)
         result = replace(result, run_id=_logged(settings, passes, result, draft, known, told, refused or []))
+    before = _past_named(settings)
     with draft_of(settings.knowledge_file, durable=True) as draft:
         draft.write_bytes(to_bytes(replace(known, version=result.run_id)))
+    # Whoever has just read the knowledge before may still open the file that it names.
+    forget_past(settings, plates.name, before)
     if rows:
         log.info("travel times learned", pairs=result.pairs, learned=result.learned, trips=result.trips)
     else:
@@ -110,6 +119,14 @@ def learn_travel_times(settings: Settings, passes: Path) -> TravelTimesResult:
             passes=str(passes),
         )
     return result
+
+
+def _past_named(settings: Settings) -> str:
+    """The file of plates of the knowledge in force; "" where there is none."""
+    try:
+        return from_bytes(settings.knowledge_file.read_bytes()).past
+    except (OSError, KakouError):
+        return ""
 
 
 def knowledge_of(passes: DataFrame) -> Knowledge:
@@ -164,8 +181,9 @@ def _logged(
             mlflow = server.library()
             mlflow.set_experiment(EXPERIMENT)
             with mlflow.start_run() as run:
-                mlflow.log_param("passes", str(passes))
+                mlflow.log_params({"passes": str(passes), "single_plates": known.past})
                 counts = {"pairs": result.pairs, "learned": result.learned, "trips": result.trips}
+                counts["plates"] = result.plates
                 shares = {"misread": known.confusion.misread, "wrong_make": known.make.wrong}
                 gates = {"gates": len(known.gates)}
                 if result.places_not_used is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -76,6 +77,7 @@ def status(
                 "run. See `kakou status` and `kakou logs stream`."
             )
     _say_places(settings)
+    _say_past(settings)
 
 
 def _say_places(settings: Settings) -> None:
@@ -92,6 +94,15 @@ def _say_places(settings: Settings) -> None:
         typer.echo(f"detection does not use {line}.")
     if unused:
         typer.echo("Mend LON and LAT, or STAKE, in your gate file, see the runbook.")
+
+
+def _say_past(settings: Settings) -> None:
+    from kakou.detection.plate_file import past_not_used
+    from kakou.errors import KakouError
+
+    with suppress(KakouError):  # what was learned cannot be read; said with the places
+        if why := past_not_used(settings):
+            typer.echo(f"detection judges without what the history says of single plates. {why}")
 
 
 def _shown(row: QueryStatus) -> dict[str, str]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -43,7 +43,7 @@ from kakou.detection.episodes import (
 )
 from kakou.detection.evidence.case_tracks import one_track, thinned, tracks_of
 from kakou.detection.evidence.tracks import Tracks
-from kakou.detection.horizon import Context, Passes, Past, Row
+from kakou.detection.horizon import Context, History, Passes, Row
 from kakou.detection.knowledge import Knowledge, in_sample
 from kakou.detection.memory import Memory, Record
 from kakou.detection.misreads import neighbours
@@ -70,7 +70,7 @@ class Casebook:
         memory: what is remembered; changed by each call.
         rules: those that find the contradictions.
         knowledge: what a history taught.
-        past: what it says of single plates.
+        past: asked for what it says of single plates.
         stamp: makes the contract's time stamp of seconds of local time.
     """
 
@@ -79,7 +79,7 @@ class Casebook:
         memory: Memory,
         rules: Rules,
         knowledge: Knowledge,
-        past: Past,
+        past: History,
         stamp: Callable[[int], str],
     ) -> None:
         self._memory = memory
@@ -150,7 +150,8 @@ class Casebook:
     def case(self, plate: str) -> Case | None:
         """The case of a plate as it stands."""
         record = self._memory.records.get(plate)
-        chain = self._chain_of(record, self._open_episodes(record)) if record else []
+        judged = self._open_episodes(record, self._knowing([record])) if record else {}
+        chain = self._chain_of(record, judged) if record else []
         return judge_case(chain, self._rules.weighing) if chain else None
 
     def _called(self, plate: str) -> bool:
@@ -211,12 +212,12 @@ class Casebook:
     def _judge(self, plates: set[str]) -> list[Told]:
         records = self._memory.records
         mine = {plate: records[plate] for plate in sorted(plates) if plate in records}
-        around = self._around(mine)
+        around, context = self._around(mine), self._knowing(mine.values())
         told = []
         for plate, record in mine.items():
             gathered = self._gather(record, around)
             final = [one for one in gathered.episodes if self._final_at(one[1]) <= self._memory.newest]
-            judged = self._open_episodes(gathered)
+            judged = self._open_episodes(gathered, context)
             chain = self._chain_of(gathered, judged)
             if record.over and chain and not any(one in record.over for one in chain):
                 # Too long ago: another case begins.
@@ -243,6 +244,10 @@ class Casebook:
         table = self._memory.passes.under(plate_keys(pl.Series(sorted(texts))))
         return rows_from(Row(*row) for row in _frame(table).iter_rows())
 
+    def _knowing(self, records: Iterable[Record]) -> Context:
+        """What the open episodes of some plates are looked at with: what their past shows, too."""
+        return replace(self._context, past=self._past.around(one.plate for one in records if one.pairs))
+
     def _gather(self, record: Record, around: RowsOf) -> Record:
         """The record with what is remembered of its open episodes now."""
         rows = set(record.rows)
@@ -250,11 +255,11 @@ class Casebook:
             rows.update(rows_around(record.plate, episode, around))
         return replace(record, rows=frozenset(rows))
 
-    def _open_episodes(self, record: Record) -> dict[tuple[int, int], Episode | None]:
+    def _open_episodes(self, record: Record, context: Context) -> dict[tuple[int, int], Episode | None]:
         held = rows_from(record.rows)
         return {
             episode: judge_episode(
-                Passes(rows_around(record.plate, episode, held), self._context), record.plate, self._crowd
+                Passes(rows_around(record.plate, episode, held), context), record.plate, self._crowd
             )
             for episode in record.episodes
         }
@@ -349,7 +354,7 @@ class Casebook:
                 memory.blocks[block] = one
         final = memory.blocks if self._rules.gates else {}
         every = joined({**final, **clocks}, knowledge.constant)
-        self._context = Context(self._rules, knowledge, every, self._past)
+        self._context = Context(self._rules, knowledge, every)
         known = (pair for pairs in self._pairs.values() for pair in pairs)
         self._crowd = Crowd(known, self._context, memory.traffic)
 

@@ -57,8 +57,10 @@ def replay(
     # Imported here so that `kakou --help` does not wait for polars.
     from kakou.detection import files
     from kakou.detection.evidence.files import write_evidence
+    from kakou.detection.horizon import Past
     from kakou.detection.knowledge import knows_nothing, learn_knowledge
     from kakou.detection.learned_rules import rules_of
+    from kakou.detection.past import PastOfPasses
     from kakou.detection.refusals import said
     from kakou.detection.replay import replay as run
     from kakou.detection.rule_files import rule_in_force
@@ -72,13 +74,14 @@ def replay(
     # Without a history the day teaches what it can: medians are not moved by the few that are cloned.
     teacher = before if history else read.passes
     knowledge = learn_knowledge(teacher, names) if len(teacher) else knows_nothing(names)
+    past = PastOfPasses(before) if history else Past()
     rules, refused = rules_of(known, knowledge, rule_in_force(settings))
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("passes", total=len(read.passes))
         done = run(
-            read.passes, rules, knowledge, before, settings.timezone,
+            read.passes, rules, knowledge, past, settings.timezone,
             on_progress=lambda n: progress.update(task, advance=n),
         )  # fmt: skip
     total = done.counts

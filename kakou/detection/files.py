@@ -1,5 +1,5 @@
-"""The detector's files: gates, travel times and passes in, alerts out. With ``evidence_files`` the only I/O
-of this package.
+"""The detector's files: gates, travel times and passes in, alerts out. With ``evidence_files`` and
+``plate_file`` the only I/O of this package.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -70,15 +70,29 @@ class Shown:
 
 @dataclass(frozen=True)
 class Past:
-    """What a history says of single plates.
+    """What a history says of some plates; nothing, as it is made without one.
 
     Attributes:
-        often: passes a day of those that were read more than once; empty where there is no history.
+        often: passes a day of those that were read more than once.
         shown: what their reads show.
+        told: whether the history knows plates at all, so that one that it lacks is rare.
     """
 
     often: Mapping[str, float] = field(default_factory=dict)
     shown: Mapping[str, Shown] = field(default_factory=dict)
+    told: bool = False
+
+    def around(self, plates: Iterable[str]) -> Past:
+        """Itself, as it holds all that is asked for."""
+        return self
+
+
+class History(Protocol):
+    """What can be asked for single plates: a frame of passes (``past.py``), a file (``plate_file.py``)."""
+
+    def around(self, plates: Iterable[str]) -> Past:
+        """What is known of some whole plates, and of those that differ from one of them in one character."""
+        ...
 
 
 @dataclass(frozen=True)

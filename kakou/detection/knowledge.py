@@ -87,6 +87,7 @@ class Knowledge:
         constant: seconds that each gate was ahead at the end of the history.
         version: the run that learned it; alerts name it.
         reviewed: what reviews say of the weights; None without reviews.
+        past: name of the file of single plates that was learned with it (``plate_file.py``); "" without one.
     """
 
     gates: tuple[str, ...]
@@ -104,6 +105,7 @@ class Knowledge:
     daily: float = 0.0
     version: str = ""
     reviewed: Calibration | None = None
+    past: str = ""
 
     @property
     def clock_share(self) -> int:
@@ -175,7 +177,7 @@ def knows_nothing(gates: list[str]) -> Knowledge:
 def with_gates(known: Knowledge, gates: list[str]) -> Knowledge:
     """The same with the codes of ``gates``, of which nothing may be known; others that are known follow."""
     if not known.gates:
-        return replace(knows_nothing(gates), version=known.version, reviewed=known.reviewed)
+        return replace(knows_nothing(gates), version=known.version, reviewed=known.reviewed, past=known.past)
     names = (*gates, *(gate for gate in known.gates if gate not in set(gates)))
     if names == known.gates:
         return known

@@ -24,6 +24,7 @@ def to_bytes(knowledge: Knowledge) -> bytes:
         "format": KNOWLEDGE_FORMAT,
         "version": knowledge.version,
         "reviewed": [knowledge.reviewed.prior, knowledge.reviewed.trust] if knowledge.reviewed else None,
+        "past": knowledge.past,
         "gates": knowledge.gates,
         "passes_a_day": knowledge.passes_a_day,
         "daily": knowledge.daily,
@@ -56,6 +57,7 @@ def from_bytes(blob: bytes) -> Knowledge:
             return Knowledge(
                 version=words["version"],
                 reviewed=Calibration(*reviewed) if (reviewed := words.get("reviewed")) else None,
+                past=words.get("past", ""),
                 gates=tuple(words["gates"]),
                 passes_a_day=words["passes_a_day"],
                 daily=words["daily"],

@@ -116,10 +116,10 @@ def _either(same: float, feature: Feature, value: str | None, owner: Counter[str
 
 def _presence(passes: Passes, plate: str, look: Look) -> float:
     """How likely the vehicle of ``plate`` passes that gate in that second, unread, given its other passes."""
-    known, often, least = passes.context.knowledge, passes.context.past.often, passes.context.rules.least
+    known, past, least = passes.context.knowledge, passes.context.past, passes.context.rules.least
     low, high = passes.rows.get(plate, (0, 0))
     # Its other passes of the trip would have to be unseen, too. What was read once is no plate but a misread.
-    usual = often.get(plate, 0.0) if often else known.passes_a_day
+    usual = past.often.get(plate, 0.0) if past.told else known.passes_a_day
     free = max(usual, float(high - low - 1)) * known.busy[look.gate] / _DAY_S * 0.3
     if low == high:
         return float(free)

@@ -5,7 +5,6 @@ First the contradictions, as the stream finds them; then one verdict for each pl
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,8 +23,8 @@ from kakou.detection.crowds import Crowd, count_traffic, pairs_of
 from kakou.detection.episodes import episodes_of, rows_around, rows_from
 from kakou.detection.evidence.case_tracks import tracks_of
 from kakou.detection.evidence.tracks import Tracks
-from kakou.detection.horizon import Context, Passes, Past, Row, Shown
-from kakou.detection.knowledge import Knowledge, in_sample, makes_of, types_of
+from kakou.detection.horizon import Context, History, Passes, Row
+from kakou.detection.knowledge import Knowledge, in_sample
 from kakou.detection.misreads import neighbours
 from kakou.detection.rules import Rules
 from kakou.detection.state import BATCH_SCHEMA, NO_TIME, State, plate_keys
@@ -53,7 +52,7 @@ def replay(
     passes: pl.DataFrame,
     rules: Rules,
     knowledge: Knowledge,
-    history: pl.DataFrame,
+    past: History,
     timezone: str,
     *,
     on_progress: Callable[[int], None] = lambda rows: None,
@@ -65,8 +64,8 @@ def replay(
     Args:
         passes: as ``files.read_passes`` reads them, in order of arrival.
         rules: of ``rules_of``.
-        knowledge: what ``history`` taught.
-        history: the same columns; tells which makers and types a plate showed. May be empty.
+        knowledge: what a history taught.
+        past: asked for what it says of single plates; ``Past()`` where there is none.
         on_progress: told the number of rows after each chunk.
     """
     arrival = presumed_arrival(passes["t"].to_numpy())
@@ -82,7 +81,7 @@ def replay(
     decidable = timed.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
     on_time, *_ = set_aside(decidable, NO_TIME, rules)
     contradictions = pl.concat(every) if every else pl.DataFrame(schema=CONTRADICTION_SCHEMA)
-    judged = _judged(on_time, contradictions, rules, knowledge, history)
+    judged = _judged(on_time, contradictions, rules, knowledge, past)
     stamp = partial(stamp_of, timezone=timezone)
     alerts = [alert_of(case, rules, stamp) for case in judged]
     cases = {alert.alert_id: case for alert, case in zip(alerts, judged, strict=True)}
@@ -96,7 +95,7 @@ def _judged(
     found: pl.DataFrame,
     rules: Rules,
     knowledge: Knowledge,
-    history: pl.DataFrame,
+    past: History,
 ) -> list[Case]:
     if found.is_empty():
         return []
@@ -108,10 +107,9 @@ def _judged(
     telling = whole.filter(pl.col("code") >= 0, pl.Series(in_sample(plate_keys(whole["hphm"]), knowledge)))
     clocks = clocks_by_blocks(telling, knowledge.usual, spread, knowledge.constant)
     plates = sorted(set(found["hphm"]))
-    there = {*whole["hphm"].unique(), *history["hphm"].unique()}
+    there = set(whole["hphm"].unique())
     wanted = set(plates).union(*(there.intersection(neighbours(plate)) for plate in plates))
-    past = _past(history, wanted)
-    context = Context(rules, knowledge, clocks, past)
+    context = Context(rules, knowledge, clocks, past.around(plates))
     near = whole.filter(pl.col("hphm").is_in(sorted(wanted))).select(Row._fields)
     rows_of = rows_from(Row(*row) for row in near.iter_rows())
     traffic: dict[tuple[str, int], int] = {}
@@ -127,29 +125,6 @@ def _judged(
                 episodes.append(one)
         judged += [judge_case(chain, rules.weighing) for chain in chained(episodes)]
     return judged
-
-
-def _past(history: pl.DataFrame, plates: set[str]) -> Past:
-    """What a history says of some plates; how often it read every one."""
-    mine = history.filter(pl.col("hphm").is_in(sorted(plates)))
-    shown: defaultdict[str, Shown] = defaultdict(Shown)
-    for plate, maker, count in makes_of(mine).iter_rows():
-        shown[plate].makes[maker] = count
-    for plate, kind, count in types_of(mine).iter_rows():
-        shown[plate].types[kind] = count
-    return Past(_often(history), shown)
-
-
-def _often(history: pl.DataFrame) -> dict[str, float]:
-    """Passes a day of the whole plates of a history that were read more than once."""
-    days = (history["t"] // 86_400).n_unique() if len(history) else 1
-    counts = (
-        history.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
-        .group_by("hphm")
-        .agg(pl.len().alias("n"))
-        .filter(pl.col("n") > 1)
-    )
-    return {plate: n / days for plate, n in counts.iter_rows()}
 
 
 def presumed_arrival(times: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -20,10 +20,10 @@ from kakou.alert import CLONED
 from kakou.detection.casebook import Casebook
 from kakou.detection.contradictions import contradictions_of
 from kakou.detection.files import read_gates, read_passes
-from kakou.detection.horizon import Past
 from kakou.detection.knowledge import learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.memory import Memory
+from kakou.detection.past import PastOfPasses
 from kakou.detection.replay import presumed_arrival
 from kakou.detection.rules import Limits, RuleSettings
 from kakou.detection.state import BATCH_SCHEMA
@@ -45,7 +45,7 @@ def live(folder: Path) -> Live:
     gates, history = read_gates(folder / "gates.csv"), read_passes(folder / "history.csv").passes
     knowledge = learn_knowledge(history, gates["kkmc"].unique(maintain_order=True).to_list())
     rules, _ = rules_of(gates, knowledge, RuleSettings(Limits()))
-    book = Casebook(Memory(), rules, knowledge, Past(), partial(stamp_of, timezone="Asia/Shanghai"))
+    book = Casebook(Memory(), rules, knowledge, PastOfPasses(history), partial(stamp_of, timezone="Asia/Shanghai"))
     told = []
     for batch in _batches(read_passes(folder / "passes.csv").passes):
         newest, found, _, fresh = contradictions_of(book.passes, batch, rules)

@@ -6,7 +6,8 @@ The detector is the stream's own, over a folder of its own.
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -18,9 +19,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from gates_in_a_row import DAY_S, GATES, REGISTRY, WAY_S, Row, drive, frame, honest
+from gates_in_a_row import DAY_S, GATES, MORNING, REGISTRY, Row, busy_day, days_before, drive, frame, honest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stored_plates import in_batches, reads_with_keys
 
 from kakou.alert import Alert
 from kakou.detection.case_alerts import alert_of
@@ -28,10 +30,12 @@ from kakou.detection.casebook import Casebook
 from kakou.detection.contradictions import contradictions_of
 from kakou.detection.evidence.case_tracks import tracks_of
 from kakou.detection.evidence.tracks import Tracks
-from kakou.detection.horizon import Past
+from kakou.detection.horizon import History, Past
 from kakou.detection.knowledge import CLOCK_PASSES, Knowledge, learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.memory import Memory
+from kakou.detection.past import PastOfPasses, days_of
+from kakou.detection.plate_file import PlateFile, write_plates
 from kakou.detection.replay import replay
 from kakou.detection.rules import Limits, Rules, RuleSettings
 from kakou.detection.state import BATCH_SCHEMA
@@ -42,7 +46,6 @@ from spark_jobs import casebook_store, current_rules, detector
 from spark_jobs.casebook_store import CasebookStore
 
 LIMITS = Limits()
-MORNING = 5 * DAY_S + 5 * 3600
 STAMP = partial(stamp_of, timezone="Asia/Shanghai")
 Known = tuple[Knowledge, Rules]
 
@@ -53,28 +56,13 @@ def known() -> Known:
     return knowledge, rules_of(REGISTRY, knowledge, RuleSettings(LIMITS))[0]
 
 
-def day(dice: np.random.Generator) -> list[Row]:
-    """Twelve hours: honest vehicles, twins now and again, misreads, and a clock that jumps."""
-    rows: list[Row] = []
-    for n in range(60):
-        begin = MORNING + int(dice.integers(0, 9 * 3600))
-        way = "ABCD" if n % 2 else "DCBA"
-        rows += drive(f"苏C{n:03d}0X", begin, way, pace=float(np.exp(dice.normal(0, 0.1))))
-    for n in range(3):
-        # Two trips of each twin: sometimes one episode, sometimes two.
-        for trip in range(2):
-            begin = MORNING + int(dice.integers(0, 9 * 3600))
-            rows += drive(f"苏CQ{n}777", begin, "ABCD", tag=f"o{trip}")
-            rows += drive(f"苏CQ{n}777", begin + int(dice.integers(0, 900)), "DCB", "丰田牌", tag=f"t{trip}")
-    for n in range(3):
-        begin = MORNING + int(dice.integers(0, 9 * 3600))
-        rows += drive(f"苏CW{n}771", begin, "AC", "丰田牌")
-        rows += [(f"m{n}", "B", f"苏CW{n}777", begin + WAY_S, "丰田牌")]
-        rows += drive(f"苏CW{n}777", begin + WAY_S - 60, "DC")
-    jump, ahead = MORNING + int(dice.integers(0, 9 * 3600)), int(dice.integers(300, 1_000))
-    return [
-        (id_, gate, plate, t + ahead * (gate == "B" and t > jump), make) for id_, gate, plate, t, make in rows
-    ]
+@contextmanager
+def kept(history: pl.DataFrame) -> Iterator[PlateFile]:
+    """The file of a history."""
+    with TemporaryDirectory() as folder:
+        reads = reads_with_keys(history)
+        written = write_plates(Path(folder), partial(in_batches, reads, 100), days_of(history).unique())
+        yield PlateFile(Path(folder) / written.name)
 
 
 def deliveries(rows: list[Row], dice: np.random.Generator) -> list[pl.DataFrame]:
@@ -110,8 +98,11 @@ class Streamed:
         memory: what is left in the end.
     """
 
-    def __init__(self, known: Known, batches: list[pl.DataFrame], dice: np.random.Generator) -> None:
+    def __init__(
+        self, known: Known, batches: list[pl.DataFrame], dice: np.random.Generator, past: History
+    ) -> None:
         self.knowledge, self.rules = known
+        self.past = past
         self.given: defaultdict[str, list[Alert]] = defaultdict(list)
         self.shown: dict[str, Tracks] = {}
         self._dice = dice
@@ -123,7 +114,9 @@ class Streamed:
             patch.object(casebook_store, "_LARGE", 200),
         ):
             self._folder = Path(folder)
-            self._known = current_rules.Known((0,), self.rules, self.knowledge, RuleSettings(LIMITS))
+            self._known = current_rules.Known(
+                (0,), self.rules, self.knowledge, RuleSettings(LIMITS), past=self.past
+            )
             self._detector = self._started()
             for number, rows in enumerate(batches):
                 if len(rows):
@@ -169,7 +162,7 @@ class Streamed:
 
     def finish(self) -> dict[str, tuple[str, str]]:
         """Final verdict and tracks of each plate, as JSON."""
-        book = Casebook(self.memory, self.rules, self.knowledge, Past(), STAMP)
+        book = Casebook(self.memory, self.rules, self.knowledge, self.past, STAMP)
         for alert, tracks in book.finish():
             self.given[alert.hphm].append(alert)
             self.shown[alert.alert_id] = tracks
@@ -197,16 +190,20 @@ def _arrived(rows: pl.DataFrame) -> pa.Table:
 @given(st.integers(0, 2**32 - 1))
 def test_any_delivery_ends_in_the_verdicts_of_replay(known: Known, seed: int) -> None:
     dice = np.random.default_rng(seed)
-    rows = day(dice)
+    rows = busy_day(dice)
     # Sometimes all vehicles tell of the clocks, sometimes every other one.
     known = replace(known[0], daily=float(dice.choice([1, 2])) * CLOCK_PASSES), known[1]
     knowledge, rules = known
-    nothing = frame([])
-    whole = replay(frame(sorted(rows, key=lambda row: row[3])), rules, knowledge, nothing, "Asia/Shanghai")
+    arrived = frame(sorted(rows, key=lambda row: row[3]))
+    # Now and then without a history, as before the first night.
+    history = frame(days_before(dice)) if dice.random() < 0.8 else frame([])
+    past = PastOfPasses(history)
+    whole = replay(arrived, rules, knowledge, past, "Asia/Shanghai")
     expected = {one.hphm: (one.to_json(), whole.tracks[one.alert_id].to_json()) for one in whole.alerts}
     assert {one.verdict for one in whole.alerts} >= {"cloned_plate"}
-    streamed = Streamed(known, deliveries(rows, dice), dice)
-    assert streamed.finish() == expected
+    with kept(history) as file:
+        streamed = Streamed(known, deliveries(rows, dice), dice, file)
+        assert streamed.finish() == expected
     told = {plate: alerts[-1] for plate, alerts in streamed.given.items()}
     assert {plate: one.verdict for plate, one in told.items() if one.verdict == "cloned_plate"} == {
         one.hphm: one.verdict for one in whole.alerts if one.verdict == "cloned_plate"
@@ -225,9 +222,10 @@ def test_what_is_over_was_told_as_replay_says_and_is_forgotten(known: Known, see
     """Two days with a silent one between: the first is final by itself, long before anybody calls an end."""
     dice = np.random.default_rng(seed)
     knowledge, rules = known
-    first = day(dice)
+    first = busy_day(dice)
     later = [
-        (f"{id_}-2", gate, f"{plate[:-1]}Z", t + 2 * DAY_S, make) for id_, gate, plate, t, make in day(dice)
+        (f"{id_}-2", gate, f"{plate[:-1]}Z", t + 2 * DAY_S, make)
+        for id_, gate, plate, t, make in busy_day(dice)
     ]
     # The night goes on with a vehicle now and then, so that time passes.
     night = [
@@ -235,8 +233,9 @@ def test_what_is_over_was_told_as_replay_says_and_is_forgotten(known: Known, see
         for at in range(150)
     ]
     rows = [*first, *night, *later]
-    whole = replay(frame(sorted(rows, key=lambda row: row[3])), rules, knowledge, frame([]), "Asia/Shanghai")
-    streamed = Streamed(known, deliveries(rows, dice), dice)
+    past = PastOfPasses(frame(days_before(dice)))
+    whole = replay(frame(sorted(rows, key=lambda row: row[3])), rules, knowledge, past, "Asia/Shanghai")
+    streamed = Streamed(known, deliveries(rows, dice), dice, past)
     plates = {row[2] for row in first}
     expected = {one.hphm: one.verdict for one in whole.alerts if one.hphm in plates}
     assert {
@@ -244,6 +243,19 @@ def test_what_is_over_was_told_as_replay_says_and_is_forgotten(known: Known, see
     } == expected
     # A day after its end nothing of a case is remembered.
     assert not plates & streamed.memory.records.keys()
+
+
+def test_what_the_past_shows_weighs(known: Known) -> None:
+    """Else the tests above would hold nothing of it."""
+    knowledge, rules = known
+    dice = np.random.default_rng(3)
+    arrived = frame(sorted(busy_day(dice), key=lambda row: row[3]))
+    pasts = Past(), PastOfPasses(frame(days_before(dice)))
+    without, by_it = (
+        {one.hphm: one.confidence for one in replay(arrived, rules, knowledge, past, "Asia/Shanghai").alerts}
+        for past in pasts
+    )
+    assert without.keys() == by_it.keys() and without != by_it
 
 
 def test_another_rule_in_the_middle_of_a_case_speaks_of_the_same_case(known: Known) -> None:

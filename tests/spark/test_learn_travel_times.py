@@ -15,9 +15,12 @@ from pyspark.sql import SparkSession
 
 from kakou.detection.knowledge import Knowledge, learn_knowledge
 from kakou.detection.knowledge_bytes import from_bytes, to_bytes
+from kakou.detection.past import PastOfPasses
+from kakou.detection.plate_file import past_in_force
 from kakou.detection.travel import MAX_GAP_SECONDS, TRAVEL_COLUMNS, TRAVEL_SCHEMA, learn
 from kakou.detection.weighing import Calibration
 from kakou.errors import BadInputError
+from kakou.plates import is_decidable
 from kakou.settings import Settings
 from spark_jobs import learn_travel_times as job
 from spark_jobs.learn_travel_times import learn_travel_times
@@ -148,7 +151,7 @@ def test_new_times_replace_old_ones_whole_and_leave_no_draft(
     passes(400, seed=2).to_parquet(tmp_path / "passes.parquet", index=False)
     learn_travel_times(settings, tmp_path / "passes.parquet")
     written_files = set(settings.travel_times_file.parent.iterdir())
-    assert written_files == {settings.travel_times_file, settings.knowledge_file}
+    assert written_files == {settings.travel_times_file, settings.knowledge_file, settings.past_dir}
     assert written(settings).columns == list(TRAVEL_COLUMNS)
 
 
@@ -167,6 +170,35 @@ def test_what_verdicts_go_by_is_what_the_pure_function_learns(
     for name in ("trips", "usual", "least", "busy", "constant"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name))
     assert found.make == expected.make and found.confusion == expected.confusion
+
+
+def test_single_plates_are_those_of_the_pure_function_whatever_is_sampled(
+    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(job, "MOST_PASSES", 100)
+    dice = np.random.default_rng(8)
+    frame = passes(3_000, seed=8)
+    frame["HPZL"] = dice.choice(["02", "01", "-", "", " 02"], len(frame))
+    frame["CLPPXH"] = dice.choice(
+        ["大众牌", "大众牌SVW7183", "\u3000丰田 牌", "-", "", "无牌照", None], len(frame)
+    )
+    frame.to_parquet(tmp_path / "passes.parquet", index=False)
+    result = learn_travel_times(settings, tmp_path / "passes.parquet")
+    observed = frame[frame["ORIGIN"] == "observed"].fillna("")
+    t = [int((at - datetime(1970, 1, 1)).total_seconds()) for at in observed["GCSJ"]]
+    columns = {name.lower(): observed[name].to_list() for name in ("HPHM", "HPZL", "CLPPXH")}
+    expected = PastOfPasses(pl.DataFrame({**columns, "t": t}))
+    found, why = past_in_force(settings, from_bytes(settings.knowledge_file.read_bytes()))
+    assert why == "" and result.plates == len({one for one in observed["HPHM"] if is_decidable(one)}) > 60
+    for plate in [*PLATES, "苏C99999"]:
+        assert found.around([plate]) == expected.around([plate])
+    # A version before it stays for whoever has just read its knowledge; older ones go.
+    names = [one.name for one in settings.past_dir.iterdir()]
+    for seed in (9, 10):
+        passes(400, seed=seed).to_parquet(tmp_path / "passes.parquet", index=False)
+        learn_travel_times(settings, tmp_path / "passes.parquet")
+        names.append(from_bytes(settings.knowledge_file.read_bytes()).past)
+    assert len(set(names)) == 3 and {one.name for one in settings.past_dir.iterdir()} == {*names[1:]}
 
 
 def test_where_no_review_can_be_asked_for_reasons_are_weighed_as_the_night_before(

@@ -14,6 +14,7 @@ from kakou.detection.clocks import estimate_clocks, no_clocks
 from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.misreads import learn_confusion, neighbours
+from kakou.detection.past import PastOfPasses
 from kakou.detection.registry import misplaced
 from kakou.detection.replay import Replayed, replay
 from kakou.detection.rules import Limits, RuleSettings
@@ -38,7 +39,7 @@ def judged(
     passes = frame(sorted(rows, key=lambda row: row[3])).with_columns(
         pl.col("gcxh").replace_strict(types or {"": ""}, default="02").alias("hpzl")
     )
-    return replay(passes, rules, knowledge, history, "Asia/Shanghai")
+    return replay(passes, rules, knowledge, PastOfPasses(history), "Asia/Shanghai")
 
 
 def of(found: Replayed, plate: str) -> Alert:
@@ -141,7 +142,10 @@ def test_neither_order_nor_repetition_counts(knowledge: Knowledge, history: pl.D
         mixed = [rows[at] for at in rng.permutation(len(rows))]
         passes = frame([*mixed, *mixed[:3]])
         found.append(
-            [one.to_json() for one in replay(passes, rules, knowledge, history, "Asia/Shanghai").alerts]
+            [
+                one.to_json()
+                for one in replay(passes, rules, knowledge, PastOfPasses(history), "Asia/Shanghai").alerts
+            ]
         )
     assert found[0] and all(one == found[0] for one in found)
 

@@ -10,6 +10,7 @@ from gates_in_a_row import DAY_S, GATES, REGISTRY, drive, frame, honest
 
 from kakou.alert import Alert, AlertPass, Severity, Verdict, alert_id, case_id
 from kakou.detection.cases import CASE_S
+from kakou.detection.horizon import Past
 from kakou.detection.knowledge import learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.precision import Precision
@@ -134,7 +135,7 @@ def test_a_case_is_called_with_the_day_that_says_enough() -> None:
     days = {}
     for call_at in (0.5, 0.999):
         rules, _ = rules_of(REGISTRY, known, RuleSettings(Limits(), weighing=Weighing(call_at=call_at)))
-        done = replay(passes, rules, known, passes.clear(), "Asia/Shanghai")
+        done = replay(passes, rules, known, Past(), "Asia/Shanghai")
         (alert,) = [one for one in done.alerts if one.hphm == "苏C12345"]
         found = said_of(alert, done.cases[alert.alert_id], rules.weighing)
         assert found.called is not None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,22 @@ import pytest
 from click.testing import Result
 from own_stack import isolated_settings
 from stored_passes import archive, batch
+from stored_plates import in_batches, reads_with_keys
 from typer.testing import CliRunner
 
 from etl.generate.world.write import make_world, write_world
 from kakou.detection.commands import detect
-from kakou.detection.files import load_known, read_gates, read_passes
+from kakou.detection.files import load_known, read_gates, read_passes, registered_gates
+from kakou.detection.horizon import Past
 from kakou.detection.knowledge import learn_knowledge
 from kakou.detection.knowledge_bytes import to_bytes
+from kakou.detection.learned_rules import rules_of
+from kakou.detection.past import PastOfPasses, days_of
+from kakou.detection.plate_file import write_plates
 from kakou.detection.rehearsal.run import PAGE, REPORT, Asked, rehearse
-from kakou.detection.rule_files import read_rule
+from kakou.detection.rehearsal.stored_days import read_stored
+from kakou.detection.replay import replay
+from kakou.detection.rule_files import read_rule, rule_in_force
 from kakou.detection.weighing import USUAL, Calibration
 from kakou.errors import BadInputError
 from kakou.fields import FIELDS_8, TIME_FORMAT
@@ -74,9 +83,43 @@ def test_the_rule_in_force_against_itself_changes_nothing(stored: Settings, tmp_
     assert [(one["day"], one["from"]) for one in report["days"]] == [
         ("2024-03-04", "archive"), ("2024-03-05", "batch"),
     ]  # fmt: skip
-    assert report["knowledge"]["from"] == "passes"
+    assert report["knowledge"]["from"] == "passes" and report["knowledge"]["single_plates"] is None
     for side in ("old", "new"):
         assert sum(one[side] for one in report["load"]) == counts[side]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_the_night_knows_of_single_plates_counts_for_both_but_for_the_judged_days(
+    stored: Settings, tmp_path: Path, kept: bool
+) -> None:
+    judged = read_stored(stored, 7, None, None).passes
+    before = judged.with_columns(pl.col("t") - 3 * 86_400)
+    learned = pl.concat([judged, before])
+    days = days_of(learned).unique()
+    written = write_plates(stored.past_dir, partial(in_batches, reads_with_keys(learned), 1000), days)
+    gates = registered_gates(stored)["kkmc"].to_list()
+    knowledge = learn_knowledge(learned, gates)
+    stored.knowledge_file.write_bytes(to_bytes(replace(knowledge, past=written.name)))
+    if not kept:
+        (stored.past_dir / written.name).unlink()
+    try:
+        _, report = rehearse(stored, Asked(rule(tmp_path, "same-2"), out=tmp_path / "out"))
+    finally:
+        stored.knowledge_file.unlink()
+    told = report["knowledge"]["single_plates"]
+    page = unescape((tmp_path / "out" / PAGE).read_text("utf-8"))
+    if kept:
+        assert told == {"file": written.name, "days": 2, "why": None}
+        assert "known from 2 other days" in page
+    else:
+        assert (told["file"], told["days"]) == (None, 0) and written.name in told["why"]
+        assert "Nothing is known of single plates" in page and "travel_times again" in page
+    rules, _ = rules_of(registered_gates(stored), knowledge, rule_in_force(stored))
+    past = PastOfPasses(before) if kept else Past()
+    expected = Counter(
+        str(one.verdict) for one in replay(judged, rules, knowledge, past, stored.timezone).alerts
+    )
+    assert report["verdicts"]["old"] == report["verdicts"]["new"] == dict(expected)
 
 
 def test_a_stricter_rule_removes_and_never_adds(strict: tuple[Path, dict[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from kakou.detection.horizon import Look, Row
 from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge
 from kakou.detection.learned_rules import rules_of
 from kakou.detection.likelihood import Odd
+from kakou.detection.past import PastOfPasses
 from kakou.detection.replay import replay
 from kakou.detection.rules import Limits, Rules, RuleSettings
 
@@ -39,7 +40,7 @@ def told(knowledge: Knowledge, rules: Rules) -> tuple[Alert, Tracks]:
     """Two vehicles under one plate, in opposite directions."""
     rows = drive(PLATE, NOON, "ABCD") + drive(PLATE, NOON + 600, "DCBA", "丰田牌", tag="x")
     passes = frame(sorted(rows, key=lambda row: row[3]))
-    found = replay(passes, rules, knowledge, frame(honest(4)), "Asia/Shanghai")
+    found = replay(passes, rules, knowledge, PastOfPasses(frame(honest(4))), "Asia/Shanghai")
     (alert,) = found.alerts
     return alert, found.tracks[alert.alert_id]
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import polars as pl
 import pytest
 from gates_in_a_row import frame, honest
+from stored_plates import in_batches, reads_with_keys
 
 from kakou.detection.knowledge import learn_knowledge
 from kakou.detection.knowledge_bytes import to_bytes
+from kakou.detection.plate_file import write_plates
 from kakou.detection.rules import Rules
 from kakou.settings import Settings
 from spark_jobs import current_rules
@@ -83,6 +88,40 @@ def test_what_was_learned_counts_from_the_next_batch_on(
     settings.knowledge_file.write_bytes(b"torn")
     assert current_rules.current_rules(settings).rules is after.rules
     assert "Run the DAG travel_times again" in capsys.readouterr().err
+
+
+def test_single_plates_are_those_of_the_knowledge_and_none_where_their_file_is_gone(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new version counts from the next batch on; a file that was taken away is said once, one that is there
+    again is used again."""
+
+    def learn(passes: pl.DataFrame) -> Path:
+        reads = reads_with_keys(passes)
+        written = write_plates(settings.past_dir, partial(in_batches, reads, 100), [1])
+        known = replace(learn_knowledge(frame(honest(2)), ["A", "B"]), past=written.name)
+        settings.knowledge_file.write_bytes(to_bytes(known))
+        return settings.past_dir / written.name
+
+    def makes() -> dict[str, int]:
+        shown = current_rules.current_rules(settings).past.around(["苏C12345"]).shown
+        return dict(shown["苏C12345"].makes) if shown else {}
+
+    assert makes() == {}
+    first = learn(frame([("1", "A", "苏C12345", 5, "大众牌")]))
+    assert makes() == {"大众": 1}
+    before = current_rules.current_rules(settings)
+    assert current_rules.current_rules(settings) is before
+    second = learn(frame([("1", "A", "苏C12345", 5, "丰田牌")]))
+    assert second != first and makes() == {"丰田": 1}
+    # The night removes the file that is no longer used, while somebody may have it open.
+    first.unlink()
+    assert before.past.around(["苏C12345"]).shown["苏C12345"].makes == {"大众": 1}
+    kept = second.rename(second.with_suffix(".kept"))
+    assert makes() == {} and makes() == {}
+    assert capsys.readouterr().out.count("single_plates_unknown") == 1
+    kept.rename(second)
+    assert makes() == {"丰田": 1}
 
 
 def test_a_broken_rule_takes_nothing_but_itself(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from kakou.detection import files
+from kakou.detection import files, plate_file
 from kakou.detection.times import now_stamp, utc_now
 from spark_jobs import stream_commands
 from spark_jobs.ledger.commands import _summary
@@ -27,6 +27,7 @@ def told(seconds_ago: float, **changes: str) -> dict[str, Any]:
 def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *rows: QueryStatus) -> str:
     monkeypatch.setattr(stream_commands, "query_states", lambda settings: list(rows))
     monkeypatch.setattr(files, "places_not_used", lambda settings: [])
+    monkeypatch.setattr(plate_file, "past_not_used", lambda settings: "")
     monkeypatch.setattr(stream_commands, "Console", lambda: Console(width=80))
     stream_commands.status(as_json=False)
     return capsys.readouterr().out

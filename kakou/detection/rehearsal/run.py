@@ -14,9 +14,12 @@ import polars as pl
 from kakou.detection.evidence.files import places_of
 from kakou.detection.evidence.page import Place, page_of
 from kakou.detection.files import demand_writable, read_gates, registered_gates
+from kakou.detection.horizon import History, Past
 from kakou.detection.knowledge import Knowledge, learn_knowledge, with_gates
 from kakou.detection.knowledge_bytes import from_bytes
 from kakou.detection.learned_rules import rules_of
+from kakou.detection.past import PastWithout
+from kakou.detection.plate_file import PlateFile, past_in_force
 from kakou.detection.rehearsal.comparison import Reviewed, Said, compare, hold_against_reviews, said_of
 from kakou.detection.rehearsal.page import rehearsal_page
 from kakou.detection.rehearsal.report import Side, report_of, reviews_of
@@ -30,6 +33,8 @@ from kakou.errors import BadInputError, StorageError
 from kakou.settings import Settings
 from kakou.whole_files import scratch_folder, write_json, write_text
 
+# What teaches before the first night.
+PASSES: Final = "passes"
 PAGE: Final = "rehearsal.html"
 REPORT: Final = "rehearsal.json"
 # Pages of evidence and rows of the lists of added and removed calls; the report holds all of them.
@@ -106,12 +111,13 @@ def rehearse(
     stored = read_stored(settings, asked.days, asked.until, asked.passes)
     reviews, read = _reviews(settings, asked.reviews, stored)
     knowledge, taught_by = _knowledge(settings, gates, stored)
+    past, of_past = _past(settings, knowledge, stored) if taught_by != PASSES else (Past(), None)
 
     def judged(rule: RuleSettings, source: str) -> _Judged:
         rules, _ = rules_of(gates, knowledge, rule)
         passes, total = stored.passes, 2 * len(stored.passes)
         done = replay(
-            passes, rules, knowledge, passes.clear(), settings.timezone,
+            passes, rules, knowledge, past, settings.timezone,
             on_progress=lambda rows: on_progress(rows, total),
         )  # fmt: skip
         return _Judged(source, rules, done)
@@ -122,7 +128,7 @@ def rehearse(
     report = {
         "made_at": stamp,
         **_passes(stored),
-        "knowledge": {"from": taught_by, "version": knowledge.version},
+        "knowledge": {"from": taught_by, "version": knowledge.version, "single_plates": of_past},
         **report_of(one.side, two.side, matters, stored.days, reviewed),
         "reviews": {"from": read, "known": reviewed is not None}
         | ({"why": reviews} if reviewed is None else reviews_of(reviewed)),
@@ -169,8 +175,18 @@ def _knowledge(settings: Settings, gates: pl.DataFrame, stored: StoredPasses) ->
     """What the stream goes by now, or what the passes teach; and which of the two."""
     names = gates["kkmc"].unique(maintain_order=True).to_list()
     if not settings.knowledge_file.exists():
-        return learn_knowledge(stored.passes, names), "passes"
+        return learn_knowledge(stored.passes, names), PASSES
     return with_gates(from_bytes(settings.knowledge_file.read_bytes()), names), str(settings.knowledge_file)
+
+
+def _past(settings: Settings, knowledge: Knowledge, stored: StoredPasses) -> tuple[History, dict[str, Any]]:
+    """What the stream knows of single plates, but for what the judged days themselves have told; and what is
+    to be said of it."""
+    known, why = past_in_force(settings, knowledge)
+    if not isinstance(known, PlateFile):
+        return known, {"file": None, "days": 0, "why": why}
+    past = PastWithout(known, stored.passes)
+    return past, {"file": knowledge.past, "days": len(past.days), "why": None}
 
 
 def _write(out: Path, report: dict[str, Any], old: _Judged, new: _Judged, gates: pl.DataFrame) -> None:

@@ -45,7 +45,8 @@ def live(folder: Path) -> Live:
     gates, history = read_gates(folder / "gates.csv"), read_passes(folder / "history.csv").passes
     knowledge = learn_knowledge(history, gates["kkmc"].unique(maintain_order=True).to_list())
     rules, _ = rules_of(gates, knowledge, RuleSettings(Limits()))
-    book = Casebook(Memory(), rules, knowledge, PastOfPasses(history), partial(stamp_of, timezone="Asia/Shanghai"))
+    stamp = partial(stamp_of, timezone="Asia/Shanghai")
+    book = Casebook(Memory(), rules, knowledge, PastOfPasses(history), stamp)
     told = []
     for batch in _batches(read_passes(folder / "passes.csv").passes):
         newest, found, _, fresh = contradictions_of(book.passes, batch, rules)

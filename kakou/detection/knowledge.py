@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kakou.detection.clocks import clocks_of, constant_clocks, constant_offsets, set_right
+from kakou.detection.driven import driven_in, shortest
 from kakou.detection.misreads import Confusion, learn_confusion, no_confusion
 from kakou.detection.trips import trips_of, whole_passes, without_repeats
 from kakou.detection.weighing import Calibration
@@ -140,19 +141,21 @@ def learn_knowledge(history: pl.DataFrame, gates: list[str]) -> Knowledge:
     constant = np.zeros(size)
     for _ in range(2):
         constant = constant + constant_offsets(set_right(whole, constant_clocks(constant)), size)
-    usual, spread, _ = _pairs(trips_of(set_right(whole, constant_clocks(constant))), size)
+    usual, spread, _, _ = _pairs(trips_of(set_right(whole, constant_clocks(constant))), size)
     # What is left over changes with time.
     clocks = clocks_of(whole, usual, usual * spread, constant)
     right = set_right(whole, clocks)
-    usual, spread, count = _pairs(trips_of(right), size)
-    usual, least = _composed(usual, spread, count)
+    usual, spread, count, pooled = _pairs(trips_of(right), size)
     per_gate = np.bincount(whole["code"].to_numpy(), minlength=size).astype(float)
+    busy = (per_gate + 0.5) / (per_gate.sum() + 0.5 * size)
+    through = driven_in(right, usual, busy, pooled)
+    usual, least = _composed(usual, spread, count, through, pooled)
     leaving = count.sum(axis=1, keepdims=True)
     plate_days = whole.select("hphm", pl.col("t") // 86_400).n_unique()
     makes, types = makes_of(whole), types_of(whole)
     known = Knowledge(
         gates=names, trips=count, usual=usual, spread=spread, least=least,
-        follows=(count + 0.5 / size) / (leaving + 0.5), busy=(per_gate + 0.5) / (per_gate.sum() + 0.5 * size),
+        follows=(count + 0.5 / size) / (leaving + 0.5), busy=busy,
         passes_a_day=len(whole) / max(1, plate_days), make=_feature(makes, _WRONG_MAKE),
         type=_feature(types, _WRONG_TYPE), confusion=no_confusion(),
         constant=np.median(clocks.ahead[1, :, -12:], axis=1),
@@ -225,8 +228,8 @@ def _counted(passes: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
     )
 
 
-def _pairs(trips: pl.DataFrame, size: int) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """Median, spread and number of the travel times of each ordered pair."""
+def _pairs(trips: pl.DataFrame, size: int) -> tuple[Floats, Floats, npt.NDArray[np.int64], float]:
+    """Median, spread and number of the travel times of each ordered pair, and the spread of all."""
     usual = np.full((size, size), np.nan)
     spread = np.full((size, size), USUAL_SPREAD)
     count = np.zeros((size, size), np.int64)
@@ -253,21 +256,27 @@ def _pairs(trips: pl.DataFrame, size: int) -> tuple[Floats, Floats, npt.NDArray[
     spread[:] = pooled
     spread[at] = np.maximum(weight * one + (1 - weight) * pooled, 0.9 * pooled)
     usual[count < FEW] = np.nan
-    return usual, spread, count
+    return usual, spread, count, pooled
 
 
-def _composed(usual: Floats, spread: Floats, count: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Fills pairs with few trips over gates between, and says what is the least for each pair."""
+def _composed(
+    usual: Floats, spread: Floats, count: npt.NDArray[np.int64], through: Floats, pooled: float
+) -> tuple[Floats, Floats]:
+    """Fills pairs with few trips over gates between, and says what is the least for each pair.
+
+    Args:
+        through: median of those who drive through, ``driven_in``.
+        pooled: spread of all pairs.
+    """
     direct = np.where(np.isfinite(usual) & (count >= FEW), usual, np.inf)
     np.fill_diagonal(direct, 0.0)
-    best = direct.copy()
-    for middle in range(len(best)):
-        best = np.minimum(best, best[:, middle, None] + best[None, middle, :])
+    best = shortest(np.fmin(direct, through))
     seen = np.isfinite(direct)
     # A pair is driven directly by those who rest on the way, too: over gates between it may be faster.
     composed = best * _SAFE_COMPOSED
     least = np.where(seen, np.minimum(direct * np.exp(-SAFE_SPREADS * spread), best), composed)
     least = np.where(seen, np.minimum(least, best * 0.7), least)
+    least = np.fmin(least, through * np.exp(-SAFE_SPREADS * pooled))
     least[~np.isfinite(least)] = np.nan
     np.fill_diagonal(least, np.nan)
     filled = np.where(seen, direct, best)

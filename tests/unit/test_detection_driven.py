@@ -10,6 +10,7 @@ from gates_in_a_row import DAY_S, GATES, REGISTRY, WAY_S, Row, drive, frame
 from kakou.detection.driven import driven_in
 from kakou.detection.knowledge import Knowledge, learn_knowledge
 from kakou.detection.learned_rules import rules_of
+from kakou.detection.past import PastOfPasses
 from kakou.detection.replay import replay
 from kakou.detection.rules import Limits, RuleSettings
 
@@ -52,7 +53,7 @@ def test_who_drives_through_is_no_clone(knowledge: Knowledge, history: pl.DataFr
     rules, _ = rules_of(REGISTRY, knowledge, RuleSettings(Limits()))
     today = [(g, k, p, t + 5 * DAY_S, make) for g, k, p, t, make in market(1, through=1.0, seed=2)]
     passes = frame(sorted(today, key=lambda row: row[3]))
-    assert replay(passes, rules, knowledge, history, "Asia/Shanghai").alerts == []
+    assert replay(passes, rules, knowledge, PastOfPasses(history), "Asia/Shanghai").alerts == []
 
 
 def coded(rows: list[Row]) -> pl.DataFrame:

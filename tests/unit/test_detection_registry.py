@@ -17,6 +17,7 @@ from kakou.detection.evidence.files import places_of
 from kakou.detection.files import load_rules, read_gates
 from kakou.detection.knowledge import knows_nothing, learn_knowledge
 from kakou.detection.learned_rules import rules_of
+from kakou.detection.past import PastOfPasses
 from kakou.detection.refusals import Refusal, said
 from kakou.detection.registry import refused_by_registry
 from kakou.detection.replay import replay
@@ -251,7 +252,7 @@ def test_evidence_knows_no_distance_where_it_is_refused() -> None:
     noon = 5 * DAY_S + 11 * 3600
     rows = drive("苏CQQ777", noon, "ABCD") + drive("苏CQQ777", noon + 600, "DCBA", "丰田牌", tag="x")
     passes = frame(sorted(rows, key=lambda row: row[3]))
-    (alert,) = replay(passes, rules, known, frame(honest(3)), "Asia/Shanghai").alerts
+    (alert,) = replay(passes, rules, known, PastOfPasses(frame(honest(3))), "Asia/Shanghai").alerts
     assert alert.verdict == "cloned_plate" and alert.min_travel_seconds
     assert alert.distance_km is None and alert.implied_kmh is None
 

@@ -141,7 +141,8 @@ def _about_odd(case: Case) -> list[Evidence]:
     if not case.odd:
         return []
     single, track, count = case.weights["passes"], case.weights["track"], len(case.odd)
-    more_zh, more_en = ("大", "more") if single > 0 else ("小", "less")
+    crowd = case.weights.get("crowd", 0.0)
+    more_zh, more_en = ("大", "more") if single + crowd > 0 else ("小", "less")
     found = [
         Evidence(
             "other_vehicle", round(single, 3),
@@ -149,6 +150,12 @@ def _about_odd(case: Case) -> list[Evidence]:
             f"{count} passes are another vehicle's; a second one is {more_en} likely than misreads.",
         )
     ]  # fmt: skip
+    if "crowd" in case.weights:
+        found.append(Evidence(
+            "crowd", round(crowd, 3), "同一卡口前后有多辆车自相矛盾，其时钟存疑，相关通行合计作用有限。",
+            "Many plates contradict themselves at the same gate about then: its clock is in doubt, and all "
+            "these passes together say little.",
+        ))  # fmt: skip
     if count >= _FEWEST_FOR_SURE:
         so_zh, so_en = ("合理", "follow") if track > 0 else ("不连贯", "do not follow")
         found.append(Evidence(

@@ -22,6 +22,7 @@ soon forgets, comes to the same verdict as a look at the whole day. What the epi
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,11 +31,21 @@ from typing import Final
 
 from kakou.detection.cover import cover_of
 from kakou.detection.crowds import Crowd
-from kakou.detection.doubts import MOST, strength_of
+from kakou.detection.doubts import CROWDED, MOST, strength_of
 from kakou.detection.horizon import MOST_LOOKS, Look, Passes, Shown, pairs_near
-from kakou.detection.likelihood import Odd, companions_of, follows, odds_of, profile_of, second_make
+from kakou.detection.likelihood import (
+    MOST_OF_MAKES,
+    Odd,
+    companions_of,
+    follows,
+    odds_of,
+    profile_of,
+    second_make,
+)
 from kakou.detection.weighing import Weighing
 
+# A wrong clock, or a make that a camera takes for another, is one cause however many episodes show it.
+_MOST_OF_ALL: Final = {"crowd": CROWDED, "make": MOST_OF_MAKES}
 # Episodes further apart than this make another case of the plate.
 CASE_S: Final = 86_400
 
@@ -133,9 +144,10 @@ def chained(episodes: Sequence[Episode]) -> list[list[Episode]]:
 
 def judge_case(episodes: Sequence[Episode], weighing: Weighing) -> Case:
     """The verdict on a plate, from its episodes by time."""
-    weights = Counter[str]()
+    total = Counter[str]()
     for episode in episodes:
-        weights.update(episode.weights)
+        total.update(episode.weights)
+    weights = {reason: min(weight, _MOST_OF_ALL.get(reason, math.inf)) for reason, weight in total.items()}
     odd = [one for episode in episodes for one in episode.odd]
     if not odd:
         shifted = any(look.row.t - look.t for one in episodes for look in (one.first, one.second))
@@ -143,7 +155,7 @@ def judge_case(episodes: Sequence[Episode], weighing: Weighing) -> Case:
     probability = weighing.probability(weights.values())
     explained = min(one.share for one in odd) > 0.5
     cause = "clone" if probability >= weighing.call_at else "misread" if explained else "open"
-    return Case(tuple(episodes), probability, cause, {"prior": weighing.before} | dict(weights))
+    return Case(tuple(episodes), probability, cause, {"prior": weighing.before} | weights)
 
 
 def judge_episode(passes: Passes, plate: str, crowd: Crowd) -> Episode | None:
@@ -172,12 +184,15 @@ def judge_episode(passes: Passes, plate: str, crowd: Crowd) -> Episode | None:
     for edge in edges:
         for at in cover.intersection(edge):
             edges_at[at].append(edge)
-    single = 0.0
+    single = doubted = 0.0
     for at in sorted(cover):
-        strength = strength_of(passes, plate, looks, edges_at[at], crowd)
-        single += max(-MOST, min(strength, prices[at].clone - prices[at].misread))
-    # Two passes that are hardly wrong, each by the same clock, make no track.
+        strength, in_crowd = strength_of(passes, plate, looks, edges_at[at], crowd)
+        weight = max(-MOST, min(strength, prices[at].clone - prices[at].misread))
+        single, doubted = (single, doubted + weight) if in_crowd else (single + weight, doubted)
+    # Passes that are hardly wrong, all by the same clock, make no track.
     weights = {"passes": single, "track": min(track, max(0.0, single))}
+    if doubted:
+        weights["crowd"] = doubted
     makes = second_make(known, looks)
     if makes:
         weights["make"] = makes

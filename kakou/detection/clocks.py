@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from kakou.detection.trips import trips_of, without_repeats
 
@@ -160,9 +161,12 @@ def clocks_of(whole: pl.DataFrame, usual: Floats, spread: Floats, constant: Floa
         constant: what each gate always is ahead.
     """
     clocks = constant_clocks(constant)
-    for _ in range(_PASSES):
-        changed = estimate_clocks(trips_of(set_right(whole, clocks)), usual, spread)
-        clocks = _sum(clocks, changed)
+    # Thousands of small systems: threads of their own wait for each other, on a busy machine for minutes,
+    # and the last bits should not depend on how many there are.
+    with threadpool_limits(1, user_api="blas"):
+        for _ in range(_PASSES):
+            changed = estimate_clocks(trips_of(set_right(whole, clocks)), usual, spread)
+            clocks = _sum(clocks, changed)
     return clocks
 
 

@@ -1,11 +1,13 @@
 """Many plates that contradict themselves at one gate at once are a clock's doing, not that of as many clones.
 
-How many are many is told by the traffic: where a clock has jumped, a good part of all passes contradict
-themselves; where hundreds of vehicles a minute drive by, some clones among them are nothing odd.
+How many are many is told by the traffic, and by what is usual: where a clock has jumped, a good part of all
+passes contradict themselves, and far more than at other gates; where hundreds of vehicles a minute drive by,
+some clones among them are nothing odd.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,11 +17,15 @@ import polars as pl
 
 from kakou.detection.horizon import Context, Look
 
-# So many other plates that contradict themselves at a gate within the hour, if they are such a share of its
-# passes.
-_CROWD, _CROWD_SHARE = 4, 0.02
+# So many other plates that contradict themselves at a gate, if they are such a share of its passes and so
+# many times what is usual elsewhere: within the hour, or in the half day before and some hours behind, as
+# a clock may be wrong for long at a gate with few passes.
+_CROWD, _CROWD_SHARE, _TIMES_USUAL = 4, 0.02, 4.0
 SLOT_S: Final = 1800
-_NEAR: Final = (-1, 0, 1)
+# No later slots than these: a verdict is final eight hours after its last contradiction, and then all of them
+# are known.
+_REACHES: Final = (range(-1, 2), range(-24, 7))
+Place = tuple[int, int]
 # Passes of a gate, by its codename, in each ``SLOT_S`` of stamped time.
 Traffic = Mapping[tuple[str, int], int]
 
@@ -60,11 +66,17 @@ class Crowd:
     def __init__(self, pairs: Iterable[Pair], context: Context, traffic: Traffic) -> None:
         self._context = context
         self._traffic = traffic
-        self._plates: dict[tuple[int, int], set[str]] = {}
+        self._plates: dict[Place, set[str]] = {}
+        # By place and reach, until more is added.
+        self._counted: dict[tuple[Place, range], tuple[set[str], int]] = {}
+        self._shares: dict[tuple[int, range], list[tuple[float, str]]] = {}
         self.add(pairs)
 
-    def add(self, pairs: Iterable[Pair]) -> set[tuple[int, int]]:
-        """Takes more contradictions; returns gates (codes) and slots where they are now a crowd."""
+    def add(self, pairs: Iterable[Pair]) -> set[Place]:
+        """Takes more contradictions, and traffic as it is now; returns gates (codes) and slots where they are
+        a crowd."""
+        self._counted.clear()
+        self._shares.clear()
         context, code = self._context, self._context.rules.code
         # A gate that is no longer described says nothing.
         every = [one for one in pairs if one.a in code and one.b in code]
@@ -78,24 +90,57 @@ class Crowd:
                 place = int(gate), int(t // SLOT_S)
                 self._plates.setdefault(place, set()).add(every[at].plate)
                 grown.add(place)
-        return {place for place in grown if self._many(place, len(self.plates(place)))}
+        return {place for place in grown if self._many(place, "")}
 
-    def plates(self, place: tuple[int, int]) -> set[str]:
-        """Plates with a contradiction at a gate in a slot or beside it."""
-        gate, slot = place
-        return set().union(*(self._plates.get((gate, slot + shift), ()) for shift in _NEAR))
+    def plates(self, place: Place) -> set[str]:
+        """Plates with a contradiction at a gate in a slot or some hours around it."""
+        return self._count(place, _REACHES[-1])[0]
 
     def around(self, look: Look, plate: str) -> bool:
         """Whether so many other plates have a contradiction at that gate about then that its clock is
         doubtful."""
-        place = look.gate, int(look.t // SLOT_S)
-        return self._many(place, len(self.plates(place) - {plate}))
+        return self._many((look.gate, int(look.t // SLOT_S)), plate)
 
-    def _many(self, place: tuple[int, int], plates: int) -> bool:
-        if plates < _CROWD:
-            return False
-        gate, slot = self._context.rules.gates[place[0]], place[1]
-        return plates >= _CROWD_SHARE * sum(self._traffic.get((gate, slot + shift), 0) for shift in _NEAR)
+    def _many(self, place: Place, but: str) -> bool:
+        for reach in _REACHES:
+            plates, passes = self._count(place, reach)
+            others = len(plates) - (but in plates)
+            if others >= max(_CROWD, _CROWD_SHARE * passes) and (
+                others >= _TIMES_USUAL * self._usual(place, reach) * passes
+            ):
+                return True
+        return False
+
+    def _usual(self, place: Place, reach: range) -> float:
+        """Share of the passes that contradict themselves at other gates, in some slots around one: that of
+        the lower quarter of gates, as a few wrong clocks make contradictions at others, too."""
+        gate, slot = place
+        shares = self._shares.get((slot, reach))
+        if shares is None:
+            shares = self._shares[slot, reach] = self._shares_of({slot + shift for shift in reach})
+        own = self._context.rules.gates[gate]
+        others = [share for share, name in shares if name != own]
+        return others[len(others) // 4] if others else 0.0
+
+    def _shares_of(self, slots: set[int]) -> list[tuple[float, str]]:
+        """Share and name of each gate that somebody passed in some slots; the least first."""
+        passes, plates = Counter[str](), Counter[str]()
+        for (name, slot), count in self._traffic.items():
+            passes[name] += count if slot in slots else 0
+        for (gate, slot), seen in self._plates.items():
+            plates[self._context.rules.gates[gate]] += len(seen) if slot in slots else 0
+        return sorted((plates[name] / count, name) for name, count in passes.items() if count)
+
+    def _count(self, place: Place, reach: range) -> tuple[set[str], int]:
+        """Plates with a contradiction, and all passes, in some slots around a place."""
+        found = self._counted.get((place, reach))
+        if found is None:
+            gate, slot = place
+            name = self._context.rules.gates[gate]
+            plates = set().union(*(self._plates.get((gate, slot + shift), ()) for shift in reach))
+            passes = sum(self._traffic.get((name, slot + shift), 0) for shift in reach)
+            found = self._counted[place, reach] = plates, passes
+        return found
 
 
 def _sides(pairs: list[Pair], *names: str) -> list[list[Any]]:

@@ -9,8 +9,8 @@ import numpy as np
 from kakou.detection.crowds import Crowd
 from kakou.detection.horizon import Context, Look, Passes
 
-# What a pass in a crowd still weighs.
-_CROWDED = 2.0
+# What all passes in crowds together still weigh: a clock that is wrong is wrong for all of them.
+CROWDED: Final = 2.0
 # Log-odds of a pass that is only just impossible, and how they grow with what is lacking; the noise of a
 # stamp; what is doubtful of a change.
 _JUST, _STEEP, _NOISE_S, _CHANGE_DOUBT = 1.5, 25.0, 15.0, 0.25
@@ -20,22 +20,25 @@ MOST: Final = 12.0
 
 def strength_of(
     passes: Passes, plate: str, looks: list[Look], edges: list[tuple[int, int]], crowd: Crowd
-) -> float:
+) -> tuple[float, bool]:
     """The most that a pass can weigh: little where its trips are only just too fast, as somebody is the
     fastest, where a clock that changed leaves doubt, and where many plates contradict themselves at once.
 
     Args:
         edges: its contradictions, as pairs of indices of ``looks``.
+
+    Returns:
+        the weight, and whether it is that of a crowd, since nothing outside of one says as much.
     """
-    most = 0.0
+    most, in_crowd = 0.0, False
     for edge in edges:
         a, b = (looks[one] for one in edge)
         doubt = _NOISE_S + sum(_doubt(passes.context, one) for one in (a, b))
         share = (b.t - a.t + doubt) / float(passes.context.rules.least[a.gate, b.gate])
         weight = _JUST + _STEEP * max(0.0, 1 - share)
         crowded = any(crowd.around(one, plate) for one in (a, b))
-        most = max(most, min(weight, _CROWDED) if crowded else weight)
-    return min(MOST, most)
+        most, in_crowd = max((most, in_crowd), (min(weight, CROWDED) if crowded else weight, crowded))
+    return min(MOST, most), in_crowd
 
 
 def _doubt(context: Context, look: Look) -> float:

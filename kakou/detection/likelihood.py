@@ -19,7 +19,7 @@ _CLONE_PASSES: Final = 6.0
 _SAME_MAKE: Final = 0.4
 _SAME_TYPE: Final = 0.9
 # Log-odds of a foreign make: of one more read, and of all of them, as a camera may err about one car again.
-_MAKE, _MAKES = 3.0, 6.0
+_MAKE, MOST_OF_MAKES = 3.0, 6.0
 _DAY_S: Final = 86_400.0
 # Some rest on the way: so many, and so long at most.
 _TAIL, _TAIL_S = 0.15, 3000.0
@@ -67,7 +67,7 @@ def second_make(knowledge: Knowledge, looks: list[Look]) -> float:
     if len(counts) < 2:
         return 0.0
     (_, _), (maker, again) = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:2]
-    return min(_MAKES, (again - 1) * _foreign(knowledge, maker))
+    return min(MOST_OF_MAKES, (again - 1) * _foreign(knowledge, maker))
 
 
 def _foreign(knowledge: Knowledge, maker: str) -> float:

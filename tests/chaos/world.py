@@ -20,6 +20,7 @@ from stream_process import STREAM, WAIT_S, Job, behind
 from etl.ship.topic import open_producer
 from kakou import redis_keys
 from kakou.connections import connect, node_names, redis_client
+from kakou.detection.warning_tables import TOLD
 from kakou.passage import Passage, parse_passage
 from kakou.settings import Settings
 from kakou.stack.topics import ensure_topics
@@ -123,7 +124,7 @@ class World:
             return None
 
     def at_rest(self) -> bool:
-        """Whether nothing is left, and every alert of the table is in the list."""
+        """Whether nothing is left, and every alert that screens are told of is in the list."""
         return self.behind() == 0 and self._listed() == self._warned()
 
     def _listed(self) -> int:
@@ -134,7 +135,7 @@ class World:
     def _warned(self) -> int:
         connection = connect(self.settings, "dn1", "kakou_reader")
         with connection, connection.cursor() as cursor:
-            cursor.execute("SELECT COUNT(*) FROM warnings")
+            cursor.execute(f"SELECT COUNT(*) FROM warnings WHERE {TOLD}")
             return int(cursor.fetchone()[0])
 
     def wait(self, what: str, ready: Callable[[], bool], seconds: float = WAIT_S) -> None:

@@ -12,17 +12,21 @@ from gates_in_a_row import GATES, REGISTRY, Row, drive, frame, honest
 
 from kakou.alert import CLONED, Alert
 from kakou.detection.casebook import Casebook
+from kakou.detection.cases import Episode, judge_case
 from kakou.detection.clocks import no_clocks
 from kakou.detection.contradictions import contradictions_of
 from kakou.detection.crowds import SLOT_S, Crowd, Pair, count_traffic
+from kakou.detection.doubts import CROWDED
 from kakou.detection.horizon import Context, Look, Past
 from kakou.detection.horizon import Row as Pass
 from kakou.detection.knowledge import Knowledge, learn_knowledge
 from kakou.detection.learned_rules import rules_of
+from kakou.detection.likelihood import MOST_OF_MAKES, Odd
 from kakou.detection.memory import Memory
 from kakou.detection.rules import Limits, Rules, RuleSettings
 from kakou.detection.state import BATCH_SCHEMA
 from kakou.detection.times import stamp_of
+from kakou.detection.weighing import USUAL
 
 NOON = 10 * SLOT_S * 48 + 24 * SLOT_S
 BACK = 900
@@ -54,13 +58,39 @@ def look(t: int, gate: str = "B") -> Look:
     return Look(Pass("苏C00009", t, "x", gate, "02", "大众牌"), GATES.index(gate), t, None, None)
 
 
+def test_what_is_usual_at_every_gate_is_no_crowd(known: tuple[Knowledge, Rules]) -> None:
+    knowledge, rules = known
+    everywhere = [
+        Pair(f"苏C1{n:03d}{at}", GATES[at], NOON, GATES[at + 1], NOON + 60)
+        for n in range(4)
+        for at in range(3)
+    ]
+    every = pl.DataFrame({"kkmc": list(GATES) * 40, "t": [NOON] * 160})
+    traffic: dict[tuple[str, int], int] = {}
+    count_traffic(every, traffic)
+    context = Context(rules, knowledge, no_clocks(len(GATES)))
+    assert not Crowd(everywhere, context, traffic).around(look(NOON), "苏C00009")
+    assert Crowd([pair(f"苏C0000{n}", NOON) for n in range(4)], context, traffic).around(
+        look(NOON), "苏C00009"
+    )
+
+
+def test_a_clock_that_is_wrong_for_long_makes_a_crowd_over_hours(known: tuple[Knowledge, Rules]) -> None:
+    spread_out = [pair(f"苏C0000{n}", NOON - n * 2 * 3600) for n in range(4)]
+    crowd = crowd_of(known, spread_out, 40)
+    assert crowd.around(look(NOON), "苏C00009")
+    assert crowd.around(look(NOON - 3 * 3600), "苏C00009")
+    assert not crowd.around(look(NOON - 9 * 3600), "苏C00009")  # three of them are too far ahead
+    assert not crowd.around(look(NOON + 13 * 3600), "苏C00009")
+
+
 @pytest.mark.parametrize(("passes", "doubtful"), [(40, True), (200, True), (201, False), (5_000, False)])
 def test_a_crowd_is_one_by_its_share_of_the_traffic(
     known: tuple[Knowledge, Rules], passes: int, doubtful: bool
 ) -> None:
     crowd = crowd_of(known, [pair(f"苏C0000{n}", NOON) for n in range(4)], passes)
     assert crowd.around(look(NOON), "苏C00009") == doubtful
-    assert not crowd.around(look(NOON + 3 * SLOT_S), "苏C00009")
+    assert not crowd.around(look(NOON + 25 * SLOT_S), "苏C00009")
     # Its own contradictions do not speak against a plate.
     assert not crowd.around(look(NOON), "苏C00003")
 
@@ -73,6 +103,15 @@ def test_a_crowd_that_grows_says_where(known: tuple[Knowledge, Rules]) -> None:
     assert crowd.plates((1, slot + 1)) == {f"苏C0000{n}" for n in range(4)}
     # A pair whose gate nobody describes any more says nothing.
     assert crowd.add([Pair("苏C00004", "gone", NOON, "B", NOON)]) == set()
+
+
+def test_passes_in_a_crowd_weigh_no_more_together_however_many_days_show_it() -> None:
+    one = Odd(look(NOON), 1.0, 0.0, None, 0.0)
+    weights = {"passes": 0.0, "track": 0.0, "crowd": 9.0, "make": MOST_OF_MAKES}
+    episode = Episode("苏C00009", (look(NOON),), (one,), look(NOON), look(NOON + 60), 1200.0, 60.0, weights)
+    once, thrice = (judge_case([episode] * times, USUAL) for times in (1, 3))
+    assert thrice.weights == once.weights and once.weights["crowd"] == CROWDED
+    assert thrice.probability == once.probability < 0.5
 
 
 def jumping() -> list[Row]:

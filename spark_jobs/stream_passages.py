@@ -42,8 +42,9 @@ _LOG = structlog.get_logger("kakou.stream")
 # As soon as there is something, but no oftener: a batch has a fixed cost, and two cores are shared with all
 # the rest.
 _EVERY: Final = "1 second"
+_QUERIES: Final = (ingest.QUERY, detect.QUERY)
 # Detection writes little, so that what it costs a batch is most of what a small one takes.
-_SIZE: Final = {ingest.QUERY: 1, detect.QUERY: 3}
+_LARGER: Final = 3
 _PROPERTIES: Final = {
     "spark.scheduler.mode": "FAIR",
     "spark.sql.streaming.stopTimeout": "15s",
@@ -75,7 +76,7 @@ def run(settings: Settings, stop: threading.Event) -> int:
         boundary = BatchBoundary(stop)
         stored = boundary.guard(ingest.QUERY, store)
         warned = boundary.guard(detect.QUERY, detection)
-        passes = {query: read_topic(spark, settings, query) for query in _SIZE}
+        passes = {query: read_topic(spark, settings, query) for query in _QUERIES}
         queries = [
             _start(spark, parsed(passes[ingest.QUERY]), ingest.QUERY, str(ingest_folder), stored),
             _start(spark, detect.passes(passes[detect.QUERY]), detect.QUERY, str(detection_folder), warned),
@@ -94,8 +95,18 @@ def run(settings: Settings, stop: threading.Event) -> int:
 
 
 def most_records(settings: Settings, query: str) -> int:
-    """Records that a micro-batch of a query takes at most."""
-    return _SIZE[query] * settings.max_offsets_per_trigger
+    """Records that a micro-batch of a query takes at most.
+
+    Ingest takes a batch of any size in slices. The detector looks at a whole one at once, so its own is
+    bounded by what the stream may hold.
+
+    >>> settings = Settings(max_offsets_per_trigger=1_000_000, slice_records=50_000)
+    >>> [most_records(settings, query) for query in ("ingest", "detection")]
+    [1000000, 150000]
+    """
+    if query == detect.QUERY:
+        return _LARGER * min(settings.max_offsets_per_trigger, settings.slice_records)
+    return settings.max_offsets_per_trigger
 
 
 def read_topic(spark: SparkSession, settings: Settings, query: str) -> DataFrame:

@@ -183,19 +183,18 @@ def test_an_old_checkpoint_is_refused(new_world: NewWorld, outcomes: Outcomes) -
 
 @pytest.mark.timeout(900)
 def test_a_batch_larger_than_memory(new_world: NewWorld, outcomes: Outcomes) -> None:
-    """A backlog taken in one batch needs no more memory than batches of the usual size."""
-    world = new_world("large")
+    """A backlog taken in one batch needs no more memory than the same one in batches of the usual size."""
+    usually = new_world("usual-size")
     with outcomes.of("size", f"{BACKLOG:,} records in one batch") as row:
-        batch = world.settings.max_offsets_per_trigger
-        usual = driver_peak(world, 3 * batch)
-        world.settings = world.settings.model_copy(update={"max_offsets_per_trigger": 10 * BACKLOG})
+        batch = usually.settings.max_offsets_per_trigger
+        usual = driver_peak(usually, BACKLOG)
+        world = new_world("large", max_offsets_per_trigger=10 * BACKLOG)
         began = time.monotonic()
         large = driver_peak(world, BACKLOG)
         row.recovery_s = time.monotonic() - began
         assert largest_batch(world.settings) == BACKLOG
         row.done += f": the driver held {large:.0f} MiB, with the usual batches {usual:.0f}"
-        # A slice is a quarter larger than a batch of the usual size. What detection remembers is mapped, and
-        # counts here, too.
+        # A slice, and a batch of detection, is a quarter larger than a batch of the usual size.
         assert large < usual * max(1.0, world.settings.slice_records / batch) + MARGIN_MIB
         world.prove(row)
 

@@ -38,14 +38,14 @@ from kakou.errors import BadInputError
 from kakou.fields import FIELDS_8, TIME_FORMAT
 from kakou.settings import Settings
 
-SEED = 8
+SEED, PASSES, STRICT = 24, 10_000, 0.95
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A world with calls of which some are surer than others, its first day archived, the other one not."""
     settings = isolated_settings(tmp_path_factory.mktemp("world") / "var")
-    write_world(settings.var / "world", make_world(SEED, passes=5_000, days=3))
+    write_world(settings.var / "world", make_world(SEED, passes=PASSES, days=3))
     settings.clean_dir.mkdir(parents=True)
     (settings.var / "world" / "gates.csv").rename(settings.clean_dir / "kkmc_dimension.csv")
     passes = pl.read_csv(settings.var / "world" / "history.csv", infer_schema=False).with_columns(
@@ -63,7 +63,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def strict(stored: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A stricter rule than the one in force, rehearsed: its folder, and what it came to."""
     folder = tmp_path_factory.mktemp("strict")
-    return rehearse(stored, Asked(rule(folder, "strict-1", call_at=0.9), out=folder / "out"))
+    return rehearse(stored, Asked(rule(folder, "strict-1", call_at=STRICT), out=folder / "out"))
 
 
 def rule(folder: Path, version: str, **values: float) -> Path:
@@ -130,7 +130,7 @@ def test_a_stricter_rule_removes_and_never_adds(strict: tuple[Path, dict[str, An
     assert report["differences"] == ["version", "call_at"]
     for one in report["removed"]:
         assert one["old"]["verdict"] == "cloned_plate" != one["new"]["verdict"]
-        assert 0.5 < one["old"]["confidence"] < 0.9
+        assert 0.5 < one["old"]["confidence"] < STRICT
     assert json.loads((folder / REPORT).read_text("utf-8")) == report
 
 
@@ -163,7 +163,7 @@ def test_a_looser_rule_adds_and_never_removes(
         for one, outcome in zip(other["removed"], outcomes, strict=True)
     ]
     reviews.write_text("\n".join(lines), "utf-8")
-    old, new = rule(tmp_path, "strict-1", call_at=0.9), rule(tmp_path, "loose-1")
+    old, new = rule(tmp_path, "strict-1", call_at=STRICT), rule(tmp_path, "loose-1")
 
     _, report = rehearse(stored, Asked(new, against=old, reviews=reviews, out=tmp_path / "out"))
 
@@ -244,7 +244,7 @@ def test_what_cannot_be_rehearsed_writes_nothing(
 
 
 def test_the_command(stored: Settings, tmp_path: Path) -> None:
-    name = str(rule(tmp_path, "strict-1", call_at=0.9))
+    name = str(rule(tmp_path, "strict-1", call_at=STRICT))
     env = {"KAKOU_VAR": str(stored.var), "COLUMNS": "80"}
 
     done = CliRunner().invoke(detect, ["rehearse", "--rule", name, "--until", "2024-03-04"], env=env)

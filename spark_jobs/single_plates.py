@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from kakou.detection.plate_file import Written, write_plates
 from kakou.detection.plate_keys import ALPHABET, BITS, LONGEST
+from kakou.detection.reads import BRAND_MARK
 from kakou.fields import MISSING
 from kakou.plates import WHOLE_PLATE_PATTERN
 from kakou.settings import Settings
@@ -52,7 +53,7 @@ def counted_reads(passes: DataFrame) -> DataFrame:
     whole = passes.where(F.col("hphm").rlike(WHOLE_PLATE_PATTERN))
     return whole.groupBy(
         _key(F.col("hphm")).alias("key"),
-        _known(F.substring_index("clppxh", "牌", 1)).alias("make"),
+        _known(F.substring_index("clppxh", BRAND_MARK, 1)).alias("make"),
         _known(F.col("hpzl")).alias("type"),
     ).agg(F.count(F.lit(1)).alias("n"))
 

@@ -17,6 +17,7 @@ import polars as pl
 from kakou.detection.clocks import clocks_of, constant_clocks, constant_offsets, set_right
 from kakou.detection.driven import driven_in, shortest
 from kakou.detection.misreads import Confusion, learn_confusion, no_confusion
+from kakou.detection.reads import BRAND_MARK
 from kakou.detection.trips import trips_of, whole_passes, without_repeats
 from kakou.detection.weighing import Calibration
 from kakou.fields import MISSING
@@ -209,19 +210,26 @@ def in_sample(keys: npt.NDArray[np.uint64], known: Knowledge) -> npt.NDArray[np.
     return np.asarray(keys % np.uint64(known.clock_share) == 0)
 
 
+# What a read shows of its vehicle, of ``clppxh`` and ``hpzl``; empty or ``-`` where it shows nothing.
+SHOWN: Final = {
+    "make": pl.col("clppxh").str.split(BRAND_MARK).list.first().str.strip_chars(),
+    "type": pl.col("hpzl").str.strip_chars(),
+}
+
+
 def makes_of(passes: pl.DataFrame) -> pl.DataFrame:
     """Known makers by plate, with counts: ``hphm``, ``value``, ``n``."""
-    return _counted(passes, pl.col("clppxh").str.split("牌").list.first())
+    return _counted(passes, SHOWN["make"])
 
 
 def types_of(passes: pl.DataFrame) -> pl.DataFrame:
     """Known plate types by plate, with counts: ``hphm``, ``value``, ``n``."""
-    return _counted(passes, pl.col("hpzl"))
+    return _counted(passes, SHOWN["type"])
 
 
 def _counted(passes: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
     return (
-        passes.select("hphm", value.str.strip_chars().alias("value"))
+        passes.select("hphm", value.alias("value"))
         .filter(~pl.col("value").is_in(["", MISSING]))
         .group_by("hphm", "value")
         .agg(pl.len().cast(pl.Int64).alias("n"))

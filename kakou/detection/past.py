@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import polars as pl
 
 from kakou.detection.horizon import Past, Shown
+from kakou.detection.knowledge import SHOWN
 from kakou.detection.misreads import neighbours
 from kakou.fields import MISSING
 from kakou.plates import WHOLE_PLATE_PATTERN
@@ -30,12 +31,9 @@ def counted_reads(history: pl.DataFrame) -> pl.DataFrame:
     Returns:
         ``hphm``, ``make``, ``type`` ("" where nothing was read), ``n``.
     """
-    shown = {"make": pl.col("clppxh").str.split("牌").list.first(), "type": pl.col("hpzl")}
     return (
         history.filter(pl.col("hphm").str.contains(WHOLE_PLATE_PATTERN))
-        .group_by(
-            "hphm", *(value.str.strip_chars().replace(MISSING, "").alias(n) for n, value in shown.items())
-        )
+        .group_by("hphm", *(value.replace(MISSING, "").alias(name) for name, value in SHOWN.items()))
         .agg(pl.len().cast(pl.Int64).alias("n"))
     )
 

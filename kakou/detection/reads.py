@@ -7,7 +7,7 @@ from typing import Final
 from kakou.alert import Severity
 from kakou.fields import MISSING
 
-_BRAND_MARK: Final = "牌"
+BRAND_MARK: Final = "牌"
 _SEVERITIES: Final[tuple[tuple[float, Severity], ...]] = (
     (0.97, "critical"),
     (0.92, "high"),
@@ -22,7 +22,7 @@ def brand_of(text: str) -> str | None:
     >>> brand_of("大众牌SVW7183"), brand_of("大众牌"), brand_of("-")
     ('大众', '大众', None)
     """
-    maker = text.strip().partition(_BRAND_MARK)[0].strip()
+    maker = text.strip().partition(BRAND_MARK)[0].strip()
     return value_of(maker)
 
 

@@ -339,7 +339,7 @@ class Casebook:
         whole = frame.with_columns(code.alias("code")).filter(pl.col("code") >= 0).sort("hphm", "t", "gcxh")
         spread = knowledge.usual * knowledge.spread
         return {
-            block: clocks_of_block(whole, block, knowledge.usual, spread, knowledge.constant)
+            block: clocks_of_block(whole, block, knowledge.usual, spread, knowledge.trips, knowledge.constant)
             for block in (whole["t"] // BLOCK_S).unique().sort().to_list()
             if block not in memory.blocks
         }

@@ -17,9 +17,12 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from kakou.detection.clock_modes import clocks_apart
+from kakou.detection.clock_votes import jumps_of, sure_ways, votes_of
 from kakou.detection.trips import trips_of, without_repeats
 
 STEP_S: Final = 600
+_DAY_S: Final = 86_400
 # Offsets are estimated for a block at a time, from the passes as far as this from it.
 BLOCK_S, MARGIN_S = 2 * 3600, 2 * 3600
 MOST_BLOCKS: Final = 4_000
@@ -39,9 +42,12 @@ _FINE_S: Final = 10.0
 # How strongly a clock stays what it was a step ago: as one trip of this doubt says.
 _STAYS_S: Final = 60.0
 _SLOW_DOUBT: Final = 0.1
-_FURTHEST, _BALANCED = 4, 0.3
+_FURTHEST, _BALANCED, _ALIKE = 4, 0.3, 3.0
+# What it costs to say that a clock is wrong, in logarithms of how much better it then fits.
+_CHANGE: Final = 8.0
 _SET_BACK_STEPS: Final = 3
 _PASSES: Final = 3
+_VOTED: Final = 2
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -110,36 +116,101 @@ def constant_offsets(whole: pl.DataFrame, gates: int) -> Floats:
         trips.with_columns(gap.alias("gap"))
         .filter(pl.col("gap") < _UNUSUAL_S)
         .group_by("start", "end")
-        .agg(pl.col("gap").quantile(0.4).alias("usual"), pl.len().alias("n"))
+        .agg(
+            pl.col("gap").quantile(0.4).alias("usual"),
+            (pl.col("gap").quantile(0.4) - pl.col("gap").quantile(0.1) + _FINE_S).alias("scale"),
+            pl.len().alias("n"),
+        )
         .filter(pl.col("n") >= FEWEST)
     )
     both = pairs.join(pairs, left_on=["start", "end"], right_on=["end", "start"], suffix="_back")
     balanced = pl.min_horizontal("n", "n_back") >= _BALANCED * pl.max_horizontal("n", "n_back")
-    both = both.filter(pl.col("start") < pl.col("end"), balanced)
-    if both.is_empty():
-        return np.zeros(gates)
+    # Where a gate sees one direction only, the way back is another one, by which some come hours later.
+    alike = pl.max_horizontal("scale", "scale_back") <= _ALIKE * pl.min_horizontal("scale", "scale_back")
+    both = both.filter(pl.col("start") < pl.col("end"), balanced, alike)
     a, b = both["start"].to_numpy(), both["end"].to_numpy()
     apart = ((both["usual"] - both["usual_back"]) / 2).to_numpy()
     doubt = (0.1 * (both["usual"] + both["usual_back"]) / 2 + 5).to_numpy()
     doubt = doubt / np.sqrt(both.select(pl.min_horizontal("n", "n_back")).to_series().to_numpy())
-    ahead: Floats = np.zeros(gates)
-    weight: Floats = np.ones(len(a))
+    if not len(a):
+        return np.zeros(gates)
+    ahead = _levelled(a, b, apart, doubt, gates)
+    ahead[np.abs(ahead) < LEAST_OFFSET_S / 2] = 0.0
+    return ahead
+
+
+def _levelled(a: Ints, b: Ints, apart: Floats, doubt: Floats, gates: int) -> Floats:
+    """Offsets that fit most of what pairs are apart: weighted least squares about where most pairs want each
+    gate, in which a pair that does not fit counts less each time."""
+    allowed = 3 * doubt + 10
+    rough = ahead = _roughly(a, b, apart, allowed, gates)
     for _ in range(15):
-        # Weighted least squares, and a pair that does not fit counts less each time.
-        w = weight / (doubt + 3.0) ** 2
-        system, right = np.zeros((gates, gates)), np.zeros(gates)
+        w = 1 / (1 + ((apart - (ahead[b] - ahead[a])) / allowed) ** 2) / (doubt + 3.0) ** 2
+        system, right = np.eye(gates) / _STAYS_S**2, rough / _STAYS_S**2
         np.add.at(system, (a, a), w)
         np.add.at(system, (b, b), w)
         np.add.at(system, (a, b), -w)
         np.add.at(system, (b, a), -w)
         np.add.at(right, b, w * apart)
         np.add.at(right, a, -w * apart)
-        solved = np.linalg.lstsq(system + np.eye(gates) * 1e-7, right, rcond=None)[0].astype(np.float64)
+        solved = np.linalg.solve(system, right).astype(np.float64)
         ahead = solved - float(np.median(solved))
-        off = np.abs(apart - (ahead[b] - ahead[a]))
-        weight = 1 / (1 + (off / (3 * doubt + 10)) ** 2)
-    ahead[np.abs(ahead) < LEAST_OFFSET_S / 2] = 0.0
     return ahead
+
+
+def _of_heaps(whole: pl.DataFrame, gates: int) -> Floats:
+    heaps = clocks_apart(whole)
+    return _roughly(heaps.a, heaps.b, heaps.seconds, 3 * heaps.doubt + 10, gates)
+
+
+def _roughly(a: Ints, b: Ints, apart: Floats, allowed: Floats, gates: int) -> Floats:
+    """Each gate where most of its pairs want it, and at 0 unless several want it elsewhere."""
+    ahead: Floats = np.zeros(gates)
+    end, other = np.concatenate([b, a]), np.concatenate([a, b])
+    seconds, allowed = np.concatenate([apart, -apart]), np.concatenate([allowed, allowed])
+    order = np.argsort(end, kind="stable")
+    bounds = np.searchsorted(end[order], np.arange(gates + 1))
+    for _ in range(_ROUNDS):
+        before = ahead.copy()
+        for gate in range(gates):
+            own = order[bounds[gate] : bounds[gate + 1]]
+            if len(own) < 2:
+                continue
+            wanted = np.append(ahead[other[own]] + seconds[own], 0.0)
+            off = (wanted[:, None] - wanted[None, :-1]) / allowed[own]
+            cost = np.log1p(off**2).sum(axis=1)
+            cost[:-1] += _CHANGE
+            ahead[gate] = wanted[int(cost.argmin())]
+        if np.array_equal(before, ahead):
+            break
+    return ahead
+
+
+def daily_clocks(whole: pl.DataFrame, gates: int) -> Clocks:
+    """What each clock is ahead on each day where passes heap up for it, else 0; ``whole`` is by (plate, time).
+
+    Where they do not, a day tells a clock from a longer way as badly as any other, and each day another way.
+    """
+    day = pl.col("t") // _DAY_S
+    first, last = (int(one) for one in whole.select(day.min().alias("a"), day.max().alias("b")).row(0))
+    ahead = np.zeros((gates, last - first + 1))
+    for at in range(first, last + 1):
+        ahead[:, at - first] = _of_heaps(whole.filter(day == at), gates)
+    ahead = np.repeat(ahead, _DAY_S // STEP_S, axis=1)
+    return Clocks(first * _DAY_S, np.repeat(ahead[None], len(_WAYS), axis=0), np.zeros_like(ahead))
+
+
+def first_clocks(whole: pl.DataFrame, gates: int) -> Clocks:
+    """What can be said of the clocks of a history before its travel times are known.
+
+    Again and again: a clock that is minutes off swaps neighbours in time, and only right ones follow each
+    other rightly.
+    """
+    constant = _of_heaps(whole, gates)
+    for _ in range(2):
+        constant = constant + constant_offsets(set_right(whole, constant_clocks(constant)), gates)
+    clocks = constant_clocks(constant)
+    return _sum(clocks, daily_clocks(set_right(whole, clocks), gates))
 
 
 def set_right(whole: pl.DataFrame, clocks: Clocks) -> pl.DataFrame:
@@ -149,7 +220,7 @@ def set_right(whole: pl.DataFrame, clocks: Clocks) -> pl.DataFrame:
     return whole.with_columns(pl.Series("t", right)).sort("hphm", "t", "gcxh", maintain_order=True)
 
 
-def clocks_of(whole: pl.DataFrame, usual: Floats, spread: Floats, constant: Floats) -> Clocks:
+def clocks_of(whole: pl.DataFrame, usual: Floats, spread: Floats, trips: Ints, clocks: Clocks) -> Clocks:
     """What each clock was ahead, from the passes themselves.
 
     Between two gates that are close a wrong clock swaps which comes first, so the trips are taken again from
@@ -158,19 +229,21 @@ def clocks_of(whole: pl.DataFrame, usual: Floats, spread: Floats, constant: Floa
     Args:
         whole: ``hphm``, ``code`` (0 or more), ``t``, ``gcxh``.
         usual, spread: as for ``estimate_clocks``.
-        constant: what each gate always is ahead.
+        clocks: what is known before.
     """
-    clocks = constant_clocks(constant)
     # Thousands of small systems: threads of their own wait for each other, on a busy machine for minutes,
     # and the last bits should not depend on how many there are.
     with threadpool_limits(1, user_api="blas"):
+        ways = sure_ways(usual, spread, trips)
+        for _ in range(_VOTED):
+            clocks = _sum(clocks, voted_clocks(set_right(whole, clocks), ways))
         for _ in range(_PASSES):
             changed = estimate_clocks(trips_of(set_right(whole, clocks)), usual, spread)
             clocks = _sum(clocks, changed)
     return clocks
 
 
-def clocks_by_blocks(whole: pl.DataFrame, usual: Floats, spread: Floats, constant: Floats) -> Clocks:
+def clocks_by_blocks(whole: pl.DataFrame, usual: Floats, spread: Floats, trips: Ints, constant: Floats) -> Clocks:
     """As ``clocks_of``, each block of time from the passes within ``MARGIN_S`` of it and no others.
 
     So what the stream, which soon forgets, and a look at the whole day find is the same.
@@ -178,12 +251,12 @@ def clocks_by_blocks(whole: pl.DataFrame, usual: Floats, spread: Floats, constan
     if whole.is_empty():
         return constant_clocks(constant)
     numbers = (whole["t"] // BLOCK_S).unique().sort().to_list()
-    blocks = {n: clocks_of_block(whole, n, usual, spread, constant) for n in numbers}
+    blocks = {n: clocks_of_block(whole, n, usual, spread, trips, constant) for n in numbers}
     return joined(blocks, constant)
 
 
 def clocks_of_block(
-    whole: pl.DataFrame, block: int, usual: Floats, spread: Floats, constant: Floats
+    whole: pl.DataFrame, block: int, usual: Floats, spread: Floats, trips: Ints, constant: Floats
 ) -> Clocks:
     """What the clocks were ahead from ``block * BLOCK_S`` on; else as ``clocks_of``.
 
@@ -192,7 +265,7 @@ def clocks_of_block(
     """
     begin, t = block * BLOCK_S, pl.col("t")
     near = without_repeats(whole.filter(t >= begin - MARGIN_S, t < begin + BLOCK_S + MARGIN_S))
-    return _cut(clocks_of(near, usual, spread, constant), len(constant), begin)
+    return _cut(clocks_of(near, usual, spread, trips, constant_clocks(constant)), len(constant), begin)
 
 
 def with_codes(clocks: Clocks, old: Sequence[str], new: Sequence[str], constant: Floats) -> Clocks:
@@ -250,6 +323,26 @@ def _sum(known: Clocks, changed: Clocks) -> Clocks:
     return Clocks(begin, np.stack(found), doubt)
 
 
+def voted_clocks(whole: pl.DataFrame, ways: Floats) -> Clocks:
+    """What clocks have jumped by, from all passes near in time; 0 where they have not (``clock_votes.py``).
+
+    Args:
+        whole: by (plate, time).
+        ways: of ``sure_ways``.
+    """
+    gates = len(ways)
+    votes = votes_of(whole, ways)
+    if not len(votes.t):
+        return no_clocks(gates)
+    begin = int(votes.t.min()) // STEP_S * STEP_S
+    steps = int((votes.t.max() - begin) // STEP_S) + 1
+    passes = np.bincount(whole["code"].to_numpy(), minlength=gates)
+    memory = np.clip(TOGETHER * steps * STEP_S / np.maximum(passes, 1), _LEAST_MEMORY_S, _MOST_MEMORY_S)
+    after = jumps_of(votes, memory, begin, steps, STEP_S)
+    known = np.concatenate([after, np.repeat(after[-1:], _MOST_STEPS, axis=0)])
+    return _shown(known, memory, begin, np.zeros(gates))
+
+
 def estimate_clocks(trips: pl.DataFrame, usual: Floats, spread: Floats) -> Clocks:
     """Estimates the offsets over time, each step from the trips that ended in it and shortly before.
 
@@ -287,6 +380,13 @@ def estimate_clocks(trips: pl.DataFrame, usual: Floats, spread: Floats) -> Clock
         known[step] = now
     known[steps:] = now
     known[np.abs(known) < LEAST_OFFSET_S] = 0.0
+    return _shown(known, memory, begin, doubt)
+
+
+def _shown(known: Floats, memory: Floats, begin: int, doubt: Floats) -> Clocks:
+    """Offsets before, around and after each step, from those that were known at its end; ``known`` has
+    ``_MOST_STEPS`` more than are shown."""
+    steps, gates = len(known) - _MOST_STEPS, known.shape[1]
     later = np.clip(np.ceil(memory / STEP_S).astype(int) + 1, STEPS, _MOST_STEPS)
     at = np.arange(steps)[:, None]
     gate = np.arange(gates)[None, :]

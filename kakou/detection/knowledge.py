@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kakou.detection.clocks import clocks_of, constant_clocks, constant_offsets, set_right
+from kakou.detection.clocks import clocks_of, first_clocks, set_right
 from kakou.detection.driven import driven_in, shortest
 from kakou.detection.misreads import Confusion, learn_confusion, no_confusion
 from kakou.detection.reads import BRAND_MARK
@@ -28,12 +28,19 @@ LEAST_SPREAD, USUAL_SPREAD = 0.09, 0.12
 # So many spreads below the median no honest driver is to be expected.
 SAFE_SPREADS: Final = 4.5
 _SAFE_COMPOSED: Final = 0.6
-# A pair with so many trips tells its own spread; with so long a way, the spread is that of drivers.
+# A pair with so many trips tells its own spread; with so long a way, the seconds of the clocks do no harm.
 _MANY: Final = 100
-_LONG_S: Final = 600
+_LONG_S: Final = 60
+# Quantiles of the spreads of such pairs: that of drivers, and that of a pair of which little is known.
+_DRIVERS_AND_WIDE, _WIDEST = (0.25, 0.75), 0.45
+# So many spreads of drivers below the fastest tenth.
+_SAFE_OF_FAST: Final = 4.0
+# A pair with less than this share of the trips of its rarer gate says little of the roads.
+_BELIEVED_SHARE: Final = 0.01
 _WINDOW_S: Final = 7200
 # So many passes a day are enough to see each clock of a hundred gates within minutes.
 CLOCK_PASSES: Final = 150_000
+_ROUNDS: Final = 1
 _LEAST_SHARE: Final = 0.002
 # Share of reads that show another value, where a history says nothing.
 _WRONG_MAKE, _WRONG_TYPE = 0.03, 0.01
@@ -137,16 +144,14 @@ def learn_knowledge(history: pl.DataFrame, gates: list[str]) -> Knowledge:
         )
     )
     size = len(names)
-    # Twice: a clock that is minutes off swaps neighbours in time, and only right ones follow each other
-    # rightly.
-    constant = np.zeros(size)
-    for _ in range(2):
-        constant = constant + constant_offsets(set_right(whole, constant_clocks(constant)), size)
-    usual, spread, _, _ = _pairs(trips_of(set_right(whole, constant_clocks(constant))), size)
-    # What is left over changes with time.
-    clocks = clocks_of(whole, usual, usual * spread, constant)
+    clocks = first_clocks(whole, size)
     right = set_right(whole, clocks)
     usual, spread, count, pooled = _pairs(trips_of(right), size)
+    # What is left over changes with time. A clock that does has blurred the travel times, too.
+    for _ in range(_ROUNDS):
+        clocks = clocks_of(whole, usual, usual * spread, count, clocks)
+        right = set_right(whole, clocks)
+        usual, spread, count, pooled = _pairs(trips_of(right), size)
     per_gate = np.bincount(whole["code"].to_numpy(), minlength=size).astype(float)
     busy = (per_gate + 0.5) / (per_gate.sum() + 0.5 * size)
     through = driven_in(right, usual, busy, pooled)
@@ -259,10 +264,15 @@ def _pairs(trips: pl.DataFrame, size: int) -> tuple[Floats, Floats, npt.NDArray[
     one = np.log(np.maximum(usual[at] / found["fast"].to_numpy(), 1.0)) / 1.03
     n = found["n"].to_numpy()
     sure = (n >= _MANY) & (found["usual"].to_numpy() > _LONG_S)
-    pooled = max(float(np.median(one[sure])) if sure.sum() >= FEW else USUAL_SPREAD, LEAST_SPREAD)
+    pooled = wide = USUAL_SPREAD
+    if sure.sum() >= FEW:
+        # Where nobody stays on the way the spread is that of drivers; a pair that is hardly known may be one
+        # where most do.
+        pooled, wide = (float(one) for one in np.quantile(one[sure], _DRIVERS_AND_WIDE))
+    pooled = max(pooled, LEAST_SPREAD)
     weight = n / (n + _MANY)
     spread[:] = pooled
-    spread[at] = np.maximum(weight * one + (1 - weight) * pooled, 0.9 * pooled)
+    spread[at] = np.maximum(weight * one + (1 - weight) * np.clip(wide, pooled, _WIDEST), 0.9 * pooled)
     usual[count < FEW] = np.nan
     return usual, spread, count, pooled
 
@@ -274,15 +284,23 @@ def _composed(
 
     Args:
         through: median of those who drive through, ``driven_in``.
-        pooled: spread of all pairs.
+        pooled: spread of drivers.
     """
     direct = np.where(np.isfinite(usual) & (count >= FEW), usual, np.inf)
+    rarer = np.minimum.outer(count.sum(axis=1), count.sum(axis=0))
+    believed = count >= np.maximum(FEW, _BELIEVED_SHARE * rarer)
     np.fill_diagonal(direct, 0.0)
-    best = shortest(np.fmin(direct, through))
+    best = shortest(np.fmin(np.where(believed, direct, np.inf), through))
+    # A few trips that are far too fast for all roads are those of clones, misreads and wrong clocks.
+    direct = np.where(~believed & (direct < _SAFE_COMPOSED * best), np.inf, direct)
+    best = np.minimum(best, direct)
     seen = np.isfinite(direct)
     # A pair is driven directly by those who rest on the way, too: over gates between it may be faster.
     composed = best * _SAFE_COMPOSED
-    least = np.where(seen, np.minimum(direct * np.exp(-SAFE_SPREADS * spread), best), composed)
+    # Where most rest, a tenth that does not is the faster end of those who drive through.
+    fast = direct * np.exp(-1.03 * spread)
+    driven = np.maximum(direct * np.exp(-SAFE_SPREADS * spread), fast * np.exp(-_SAFE_OF_FAST * pooled))
+    least = np.where(seen, np.minimum(driven, best), composed)
     least = np.where(seen, np.minimum(least, best * 0.7), least)
     least = np.fmin(least, through * np.exp(-SAFE_SPREADS * pooled))
     least[~np.isfinite(least)] = np.nan

@@ -105,7 +105,7 @@ def _judged(
     whole = whole_passes(first, by=("hphm", "gcxh")).with_columns(codes)
     spread = knowledge.usual * knowledge.spread
     telling = whole.filter(pl.col("code") >= 0, pl.Series(in_sample(plate_keys(whole["hphm"]), knowledge)))
-    clocks = clocks_by_blocks(telling, knowledge.usual, spread, knowledge.constant)
+    clocks = clocks_by_blocks(telling, knowledge.usual, spread, knowledge.trips, knowledge.constant)
     plates = sorted(set(found["hphm"]))
     there = set(whole["hphm"].unique())
     wanted = set(plates).union(*(there.intersection(neighbours(plate)) for plate in plates))

@@ -1,0 +1,151 @@
+"""Which clocks have jumped, and how far, from all passes that lie near each other in time.
+
+Where gates stand minutes apart, a clock that is off by many minutes puts a pass among those of other gates
+that were driven by long before or after. Who follows whom is then wrong, and half of the trips that are taken
+from it speak for the jump and half against it. So each two passes of a plate vote here, whoever was first:
+with the travel time one way, and the other. At the right offset the votes of all neighbours meet, of those
+before and of those behind; wrong ones are scattered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from kakou.detection.driven import shortest
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+# Offsets that can be found, and how fine.
+FURTHEST_S: Final = 4_500
+BIN_S: Final = 30
+_BINS: Final = 2 * FURTHEST_S // BIN_S + 1
+# So many passes of a plate before and behind one vote with it: a pass that is stamped half an hour early lies
+# before all that its vehicle drove in that time.
+_LAGS: Final = 20
+# Only ways of which this is known as well vote: where gates are far apart, passes hardly change places. A way
+# is known by so many trips, if they are such a share of those of the rarer gate.
+_SURE_S: Final = 60.0
+_MANY, _MANY_SHARE = 30, 0.02
+_DIFFER, _FINE_S = 0.12, 5.0
+# Votes within so many bins of an offset speak for it.
+_WIDTH: Final = 2
+# An offset replaces the one before when so many passes, so many times more, and more than by chance, speak
+# for it, and on both sides of it: those before only may be of vehicles that rested on the way.
+_FEWEST, _TIMES, _CHANCE, _SIDE = 5.0, 1.7, 2.0, 0.2
+
+
+class Votes(NamedTuple):
+    """For each: gate, stamped time of its pass, offset in seconds, weight, and whether the other pass was
+    before it."""
+
+    gate: Ints
+    t: Floats
+    offset: Floats
+    weight: Floats
+    behind: Flags
+
+
+def sure_ways(usual: Floats, spread: Floats, trips: Ints) -> Floats:
+    """Travel times by (from, to) that are known to a minute, also over gates between; NaN elsewhere."""
+    rarer = np.minimum.outer(trips.sum(axis=1), trips.sum(axis=0))
+    many = (trips >= _MANY) & (trips >= _MANY_SHARE * rarer)
+    direct = np.where(many & (spread + _FINE_S <= _SURE_S), usual, np.inf)
+    direct[~np.isfinite(direct)] = np.inf
+    best = shortest(direct)
+    sure = np.isfinite(best) & (_DIFFER * best + _FINE_S <= _SURE_S)
+    return np.where(np.isfinite(direct), direct, np.where(sure, best, np.nan))
+
+
+def votes_of(whole: pl.DataFrame, ways: Floats) -> Votes:
+    """All votes; those of one pass weigh 1 together.
+
+    Args:
+        whole: ``hphm``, ``code``, ``t`` by (plate, time).
+        ways: of ``sure_ways``.
+    """
+    plate = whole["hphm"].rle_id().to_numpy()
+    code, t = whole["code"].to_numpy(), whole["t"].to_numpy().astype(np.float64)
+    votes = []
+    for lag in range(1, min(_LAGS, len(whole) - 1) + 1):
+        gap = t[lag:] - t[:-lag]
+        near = (plate[lag:] == plate[:-lag]) & (code[lag:] != code[:-lag]) & (gap < FURTHEST_S)
+        one = np.flatnonzero(near)
+        for first, second in ((one, one + lag), (one + lag, one)):
+            # As if ``first`` had been first: the other's clock is ahead, or its own is behind.
+            off = t[second] - t[first] - ways[code[first], code[second]]
+            good = np.abs(off) < FURTHEST_S
+            f, s, off = first[good], second[good], off[good]
+            votes += [(s, off, np.ones(len(f), bool)), (f, -off, np.zeros(len(f), bool))]
+    if not votes:
+        return Votes(*(np.empty(0, kind) for kind in (np.int64, np.float64, np.float64, np.float64, bool)))
+    at, offset, behind = (np.concatenate(one) for one in zip(*votes, strict=True))
+    # Each other pass votes twice, and one of its votes is wrong.
+    weight = 2.0 / np.bincount(at, minlength=len(t))[at]
+    return Votes(code[at], t[at], offset, weight, behind)
+
+
+def jumps_of(votes: Votes, memory: Floats, begin: int, steps: int, step_s: int) -> Floats:
+    """Offsets of each gate after each step, by (step, gate), from the votes before; 0 as long as nothing
+    speaks for another one.
+
+    Args:
+        memory: seconds over which votes of each gate are taken together.
+    """
+    gates = len(memory)
+    keep = np.exp(-step_s / memory)[:, None, None]
+    score = np.zeros((gates, 2, _BINS))
+    now = np.zeros(gates)
+    found = np.empty((steps, gates))
+    for step, cast in enumerate(_by_step(votes, gates, begin, steps, step_s)):
+        score = score * keep + cast
+        now = _after(score, now)
+        found[step] = now
+    return found
+
+
+def _by_step(votes: Votes, gates: int, begin: int, steps: int, step_s: int) -> Iterator[Floats]:
+    """Weight of the votes of each step by (gate, side, offset)."""
+    order = np.argsort(votes.t, kind="stable")
+    bounds = np.searchsorted(votes.t[order], begin + step_s * np.arange(steps + 1))
+    bins = np.rint((votes.offset + FURTHEST_S) / BIN_S).astype(np.int64)
+    cell = (votes.gate * 2 + votes.behind) * _BINS + bins
+    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        part = order[low:high]
+        cast = np.bincount(cell[part], votes.weight[part], gates * 2 * _BINS)
+        yield cast.reshape(gates, 2, _BINS)
+
+
+def _after(score: Floats, before: Floats) -> Floats:
+    """The offset that most votes speak for, where it is clearly more than for the one before."""
+    wide = _wide(score)
+    both = wide.sum(axis=1)
+    sided = wide.min(axis=1) >= _SIDE * both
+    best = np.where(sided, both, 0.0).argmax(axis=1)
+    gate = np.arange(len(before))
+    most = np.where(sided[gate, best], both[gate, best], 0.0)
+    own = np.rint((before + FURTHEST_S) / BIN_S).astype(np.int64)
+    near = np.clip(own[:, None] + np.arange(-_WIDTH, _WIDTH + 1), 0, _BINS - 1)
+    held = both[gate[:, None], near].max(axis=1)
+    moved = (most >= _FEWEST) & (most > _TIMES * held) & (most - held > _CHANCE * np.sqrt(most + held))
+    return np.where(moved, _middle(score.sum(axis=1), best), before)
+
+
+def _wide(score: Floats) -> Floats:
+    """Votes within ``_WIDTH`` bins of each."""
+    summed = np.cumsum(np.pad(score, ((0, 0), (0, 0), (_WIDTH + 1, _WIDTH))), axis=2)
+    return np.asarray(summed[:, :, 2 * _WIDTH + 1 :] - summed[:, :, : -2 * _WIDTH - 1])
+
+
+def _middle(score: Floats, best: Ints) -> Floats:
+    """Mean of the votes near the best bin, in seconds."""
+    near = np.clip(best[:, None] + np.arange(-_WIDTH, _WIDTH + 1), 0, _BINS - 1)
+    weight = np.take_along_axis(score, near, axis=1)
+    at = (weight * near).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
+    return np.asarray(at * BIN_S - FURTHEST_S)

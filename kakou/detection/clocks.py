@@ -45,6 +45,8 @@ _SLOW_DOUBT: Final = 0.1
 _FURTHEST, _BALANCED, _ALIKE = 4, 0.3, 3.0
 # What it costs to say that a clock is wrong, in logarithms of how much better it then fits.
 _CHANGE: Final = 8.0
+# A clock that is off by so much more after some days has drifted, and not been set.
+_DRIFT_S: Final = 300.0
 _SET_BACK_STEPS: Final = 3
 _PASSES: Final = 3
 _VOTED: Final = 2
@@ -187,17 +189,35 @@ def _roughly(a: Ints, b: Ints, apart: Floats, allowed: Floats, gates: int) -> Fl
 
 
 def daily_clocks(whole: pl.DataFrame, gates: int) -> Clocks:
-    """What each clock is ahead on each day where passes heap up for it, else 0; ``whole`` is by (plate, time).
+    """What each clock is ahead on each day, by where its passes heap up; ``whole`` is by (plate, time).
 
-    Where they do not, a day tells a clock from a longer way as badly as any other, and each day another way.
+    On a day on which they do not it is taken to be as it was on the days around. Where they never do it is 0:
+    one day tells a wrong clock from a longer way as badly as any other, and each day another way.
     """
     day = pl.col("t") // _DAY_S
     first, last = (int(one) for one in whole.select(day.min().alias("a"), day.max().alias("b")).row(0))
-    ahead = np.zeros((gates, last - first + 1))
+    found = np.full((gates, last - first + 1), np.nan)
     for at in range(first, last + 1):
-        ahead[:, at - first] = _of_heaps(whole.filter(day == at), gates)
-    ahead = np.repeat(ahead, _DAY_S // STEP_S, axis=1)
+        heaps = clocks_apart(whole.filter(day == at))
+        allowed = 3 * heaps.doubt + 10
+        ahead = _roughly(heaps.a, heaps.b, heaps.seconds, allowed, gates)
+        fits = np.abs(heaps.seconds - (ahead[heaps.b] - ahead[heaps.a])) <= 3 * allowed
+        told = np.bincount(heaps.a[fits], minlength=gates) + np.bincount(heaps.b[fits], minlength=gates)
+        found[:, at - first] = np.where(told >= 2, ahead, np.nan)
+    ahead = np.repeat(np.stack([_filled(one) for one in found]), _DAY_S // STEP_S, axis=1)
     return Clocks(first * _DAY_S, np.repeat(ahead[None], len(_WAYS), axis=0), np.zeros_like(ahead))
+
+
+def _filled(days: Floats) -> Floats:
+    """Offsets of one clock by day, NaN where it is not known: between two days that differ by a drift, on the
+    way from one to the other, else as on the day before."""
+    at, known = np.arange(len(days)), np.isfinite(days)
+    if not known.any():
+        return np.zeros(len(days))
+    before = np.maximum.accumulate(np.where(known, at, 0))
+    held = np.where(np.isfinite(days[before]), days[before], days[known][0])
+    between = np.interp(at, at[known], days[known])
+    return np.where(np.abs(between - held) <= _DRIFT_S, between, held)
 
 
 def first_clocks(whole: pl.DataFrame, gates: int) -> Clocks:
@@ -206,6 +226,8 @@ def first_clocks(whole: pl.DataFrame, gates: int) -> Clocks:
     Again and again: a clock that is minutes off swaps neighbours in time, and only right ones follow each
     other rightly.
     """
+    if whole.is_empty():
+        return no_clocks(gates)
     constant = _of_heaps(whole, gates)
     for _ in range(2):
         constant = constant + constant_offsets(set_right(whole, constant_clocks(constant)), gates)

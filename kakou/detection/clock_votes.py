@@ -91,23 +91,27 @@ def votes_of(whole: pl.DataFrame, ways: Floats) -> Votes:
     return Votes(code[at], t[at], offset, weight, behind)
 
 
-def jumps_of(votes: Votes, memory: Floats, begin: int, steps: int, step_s: int) -> Floats:
-    """Offsets of each gate after each step, by (step, gate), from the votes before; 0 as long as nothing
-    speaks for another one.
+def jumps_of(
+    votes: Votes, memory: Floats, begin: int, steps: int, step_s: int
+) -> tuple[Floats, Flags]:
+    """Offsets of each gate after each step, by (step, gate), from the votes before.
 
     Args:
         memory: seconds over which votes of each gate are taken together.
+
+    Returns:
+        the offsets, 0 as long as nothing speaks for another one; and whether enough votes speak for them.
     """
     gates = len(memory)
     keep = np.exp(-step_s / memory)[:, None, None]
     score = np.zeros((gates, 2, _BINS))
     now = np.zeros(gates)
-    found = np.empty((steps, gates))
+    found, sure = np.empty((steps, gates)), np.zeros((steps, gates), dtype=bool)
     for step, cast in enumerate(_by_step(votes, gates, begin, steps, step_s)):
         score = score * keep + cast
-        now = _after(score, now)
-        found[step] = now
-    return found
+        now, held = _after(score, now)
+        found[step], sure[step] = now, held >= _FEWEST
+    return found, sure
 
 
 def _by_step(votes: Votes, gates: int, begin: int, steps: int, step_s: int) -> Iterator[Floats]:
@@ -122,8 +126,9 @@ def _by_step(votes: Votes, gates: int, begin: int, steps: int, step_s: int) -> I
         yield cast.reshape(gates, 2, _BINS)
 
 
-def _after(score: Floats, before: Floats) -> Floats:
-    """The offset that most votes speak for, where it is clearly more than for the one before."""
+def _after(score: Floats, before: Floats) -> tuple[Floats, Floats]:
+    """The offset that most votes speak for, where it is clearly more than for the one before, and how many do
+    for what it is then."""
     wide = _wide(score)
     both = wide.sum(axis=1)
     sided = wide.min(axis=1) >= _SIDE * both
@@ -134,7 +139,7 @@ def _after(score: Floats, before: Floats) -> Floats:
     near = np.clip(own[:, None] + np.arange(-_WIDTH, _WIDTH + 1), 0, _BINS - 1)
     held = both[gate[:, None], near].max(axis=1)
     moved = (most >= _FEWEST) & (most > _TIMES * held) & (most - held > _CHANCE * np.sqrt(most + held))
-    return np.where(moved, _middle(score.sum(axis=1), best), before)
+    return np.where(moved, _middle(score.sum(axis=1), best), before), np.where(moved, most, held)
 
 
 def _wide(score: Floats) -> Floats:

@@ -9,7 +9,7 @@ least to be explained, with few clocks changed: sums of absolute values, which s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -45,6 +45,8 @@ _SLOW_DOUBT: Final = 0.1
 _FURTHEST, _BALANCED, _ALIKE = 4, 0.3, 3.0
 # What it costs to say that a clock is wrong, in logarithms of how much better it then fits.
 _CHANGE: Final = 8.0
+# What many passes have voted for is refined by no more than this.
+_FINE_MOST_S: Final = 120.0
 # A clock that is off by so much more after some days has drifted, and not been set.
 _DRIFT_S: Final = 300.0
 _SET_BACK_STEPS: Final = 3
@@ -257,12 +259,29 @@ def clocks_of(whole: pl.DataFrame, usual: Floats, spread: Floats, trips: Ints, c
     # and the last bits should not depend on how many there are.
     with threadpool_limits(1, user_api="blas"):
         ways = sure_ways(usual, spread, trips)
+        sure = no_clocks(len(usual))
         for _ in range(_VOTED):
-            clocks = _sum(clocks, voted_clocks(set_right(whole, clocks), ways))
+            changed, sure = voted_clocks(set_right(whole, clocks), ways)
+            clocks = _sum(clocks, changed)
+        voted = clocks
         for _ in range(_PASSES):
             changed = estimate_clocks(trips_of(set_right(whole, clocks)), usual, spread)
-            clocks = _sum(clocks, changed)
+            clocks = _near(_sum(clocks, changed), voted, sure)
     return clocks
+
+
+def _near(clocks: Clocks, voted: Clocks, sure: Clocks) -> Clocks:
+    """The same, but no further than ``_FINE_MOST_S`` from what many votes speak for."""
+    _, gates, steps = clocks.ahead.shape
+    codes = np.repeat(np.arange(gates), steps)
+    times = np.tile(clocks.begin + STEP_S * (np.arange(steps) + 0.5), gates)
+    found = []
+    for which, ahead in zip(_WAYS, clocks.ahead, strict=True):
+        at = voted.raw(codes, times, which)
+        held = sure.raw(codes, times - at, which).reshape(gates, steps) > 0
+        at = at.reshape(gates, steps)
+        found.append(np.where(held, np.clip(ahead, at - _FINE_MOST_S, at + _FINE_MOST_S), ahead))
+    return replace(clocks, ahead=np.stack(found))
 
 
 def clocks_by_blocks(whole: pl.DataFrame, usual: Floats, spread: Floats, trips: Ints, constant: Floats) -> Clocks:
@@ -345,24 +364,30 @@ def _sum(known: Clocks, changed: Clocks) -> Clocks:
     return Clocks(begin, np.stack(found), doubt)
 
 
-def voted_clocks(whole: pl.DataFrame, ways: Floats) -> Clocks:
+def voted_clocks(whole: pl.DataFrame, ways: Floats) -> tuple[Clocks, Clocks]:
     """What clocks have jumped by, from all passes near in time; 0 where they have not (``clock_votes.py``).
 
     Args:
         whole: by (plate, time).
         ways: of ``sure_ways``.
+
+    Returns:
+        the offsets; and 1 as their offset where many votes speak for them, else 0.
     """
     gates = len(ways)
     votes = votes_of(whole, ways)
     if not len(votes.t):
-        return no_clocks(gates)
+        return no_clocks(gates), no_clocks(gates)
     begin = int(votes.t.min()) // STEP_S * STEP_S
     steps = int((votes.t.max() - begin) // STEP_S) + 1
     passes = np.bincount(whole["code"].to_numpy(), minlength=gates)
     memory = np.clip(TOGETHER * steps * STEP_S / np.maximum(passes, 1), _LEAST_MEMORY_S, _MOST_MEMORY_S)
-    after = jumps_of(votes, memory, begin, steps, STEP_S)
-    known = np.concatenate([after, np.repeat(after[-1:], _MOST_STEPS, axis=0)])
-    return _shown(known, memory, begin, np.zeros(gates))
+    after, sure = (
+        np.concatenate([one, np.repeat(one[-1:], _MOST_STEPS, axis=0)])
+        for one in jumps_of(votes, memory, begin, steps, STEP_S)
+    )
+    none = np.zeros(gates)
+    return _shown(after, memory, begin, none), _shown(sure.astype(np.float64), memory, begin, none)
 
 
 def estimate_clocks(trips: pl.DataFrame, usual: Floats, spread: Floats) -> Clocks:

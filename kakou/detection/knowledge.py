@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kakou.detection.clocks import clocks_of, first_clocks, set_right
+from kakou.detection.clocks import STEP_S, clocks_of, first_clocks, set_right
 from kakou.detection.driven import driven_in, shortest
 from kakou.detection.misreads import Confusion, learn_confusion, no_confusion
 from kakou.detection.reads import BRAND_MARK
@@ -41,6 +41,7 @@ _WINDOW_S: Final = 7200
 # So many passes a day are enough to see each clock of a hundred gates within minutes.
 CLOCK_PASSES: Final = 150_000
 _ROUNDS: Final = 1
+_DAY_STEPS, _END_STEPS, _SET_S = 86_400 // STEP_S, 12, 600.0
 _LEAST_SHARE: Final = 0.002
 # Share of reads that show another value, where a history says nothing.
 _WRONG_MAKE, _WRONG_TYPE = 0.03, 0.01
@@ -164,10 +165,17 @@ def learn_knowledge(history: pl.DataFrame, gates: list[str]) -> Knowledge:
         follows=(count + 0.5 / size) / (leaving + 0.5), busy=busy,
         passes_a_day=len(whole) / max(1, plate_days), make=_feature(makes, _WRONG_MAKE),
         type=_feature(types, _WRONG_TYPE), confusion=no_confusion(),
-        constant=np.median(clocks.ahead[1, :, -12:], axis=1),
+        constant=_lasting(clocks.ahead[1]),
         daily=len(whole) / max(1, (whole["t"] // 86_400).n_unique()),
     )  # fmt: skip
     return replace(known, confusion=learn_confusion(right, usual, spread)) if len(right) else known
+
+
+def _lasting(ahead: Floats) -> Floats:
+    """What each clock is ahead when a history ends, by (gate, step): as on its last day, whose nights tell
+    little, unless it was set since."""
+    day, end = np.median(ahead[:, -_DAY_STEPS:], axis=1), np.median(ahead[:, -_END_STEPS:], axis=1)
+    return np.where(np.abs(end - day) > _SET_S, end, day)
 
 
 def knows_nothing(gates: list[str]) -> Knowledge:

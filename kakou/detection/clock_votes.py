@@ -9,7 +9,6 @@ before and of those behind; wrong ones are scattered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -39,13 +38,15 @@ _WIDTH: Final = 2
 # An offset replaces the one before when so many passes, so many times more, and more than by chance, speak
 # for it, and on both sides of it: those before only may be of vehicles that rested on the way.
 _FEWEST, _TIMES, _CHANCE, _SIDE = 5.0, 1.7, 2.0, 0.2
+_SUPPORTERS: Final = 2
 
 
 class Votes(NamedTuple):
-    """For each: gate, stamped time of its pass, offset in seconds, weight, and whether the other pass was
-    before it."""
+    """For each: gate, that of the other pass, stamped time of its pass, offset in seconds, weight, and whether
+    the other pass was before it."""
 
     gate: Ints
+    other: Ints
     t: Floats
     offset: Floats
     weight: Floats
@@ -82,13 +83,14 @@ def votes_of(whole: pl.DataFrame, ways: Floats) -> Votes:
             off = t[second] - t[first] - ways[code[first], code[second]]
             good = np.abs(off) < FURTHEST_S
             f, s, off = first[good], second[good], off[good]
-            votes += [(s, off, np.ones(len(f), bool)), (f, -off, np.zeros(len(f), bool))]
+            votes += [(s, f, off, np.ones(len(f), bool)), (f, s, -off, np.zeros(len(f), bool))]
     if not votes:
-        return Votes(*(np.empty(0, kind) for kind in (np.int64, np.float64, np.float64, np.float64, bool)))
-    at, offset, behind = (np.concatenate(one) for one in zip(*votes, strict=True))
+        kinds = np.int64, np.int64, np.float64, np.float64, np.float64, bool
+        return Votes(*(np.empty(0, kind) for kind in kinds))
+    at, other, offset, behind = (np.concatenate(one) for one in zip(*votes, strict=True))
     # Each other pass votes twice, and one of its votes is wrong.
     weight = 2.0 / np.bincount(at, minlength=len(t))[at]
-    return Votes(code[at], t[at], offset, weight, behind)
+    return Votes(code[at], code[other], t[at], offset, weight, behind)
 
 
 def jumps_of(
@@ -104,42 +106,48 @@ def jumps_of(
     """
     gates = len(memory)
     keep = np.exp(-step_s / memory)[:, None, None]
+    order = np.argsort(votes.t, kind="stable")
+    sorted_votes = Votes(*(one[order] for one in votes))
+    ends = begin + step_s * np.arange(steps + 1)
+    bounds = np.searchsorted(sorted_votes.t, ends)
     score = np.zeros((gates, 2, _BINS))
     now = np.zeros(gates)
     found, sure = np.empty((steps, gates)), np.zeros((steps, gates), dtype=bool)
-    for step, cast in enumerate(_by_step(votes, gates, begin, steps, step_s)):
-        score = score * keep + cast
-        now, held = _after(score, now)
+    for step in range(steps):
+        score = score * keep + _cast(sorted_votes, bounds[step], bounds[step + 1], gates)
+        most, where, held = _best(score, now)
+        moved = (most >= _FEWEST) & (most > _TIMES * held) & (most - held > _CHANCE * np.sqrt(most + held))
+        for gate in np.flatnonzero(moved):
+            since = np.searchsorted(sorted_votes.t, ends[step + 1] - memory[gate])
+            if _supporters(sorted_votes, slice(since, bounds[step + 1]), gate, where[gate]) >= _SUPPORTERS:
+                now[gate], held[gate] = where[gate], most[gate]
         found[step], sure[step] = now, held >= _FEWEST
     return found, sure
 
 
-def _by_step(votes: Votes, gates: int, begin: int, steps: int, step_s: int) -> Iterator[Floats]:
-    """Weight of the votes of each step by (gate, side, offset)."""
-    order = np.argsort(votes.t, kind="stable")
-    bounds = np.searchsorted(votes.t[order], begin + step_s * np.arange(steps + 1))
-    bins = np.rint((votes.offset + FURTHEST_S) / BIN_S).astype(np.int64)
-    cell = (votes.gate * 2 + votes.behind) * _BINS + bins
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
-        part = order[low:high]
-        cast = np.bincount(cell[part], votes.weight[part], gates * 2 * _BINS)
-        yield cast.reshape(gates, 2, _BINS)
+def _cast(votes: Votes, low: int, high: int, gates: int) -> Floats:
+    """Weight of some of the votes by (gate, side, offset)."""
+    bins = np.rint((votes.offset[low:high] + FURTHEST_S) / BIN_S).astype(np.int64)
+    cell = (votes.gate[low:high] * 2 + votes.behind[low:high]) * _BINS + bins
+    return np.bincount(cell, votes.weight[low:high], gates * 2 * _BINS).reshape(gates, 2, _BINS)
 
 
-def _after(score: Floats, before: Floats) -> tuple[Floats, Floats]:
-    """The offset that most votes speak for, where it is clearly more than for the one before, and how many do
-    for what it is then."""
+def _best(score: Floats, before: Floats) -> tuple[Floats, Floats, Floats]:
+    """For each gate the most votes on both sides of an offset, this offset, and the votes for the one before."""
     wide = _wide(score)
     both = wide.sum(axis=1)
-    sided = wide.min(axis=1) >= _SIDE * both
-    best = np.where(sided, both, 0.0).argmax(axis=1)
+    sided = np.where(wide.min(axis=1) >= _SIDE * both, both, 0.0)
+    best = sided.argmax(axis=1)
     gate = np.arange(len(before))
-    most = np.where(sided[gate, best], both[gate, best], 0.0)
     own = np.rint((before + FURTHEST_S) / BIN_S).astype(np.int64)
     near = np.clip(own[:, None] + np.arange(-_WIDTH, _WIDTH + 1), 0, _BINS - 1)
-    held = both[gate[:, None], near].max(axis=1)
-    moved = (most >= _FEWEST) & (most > _TIMES * held) & (most - held > _CHANCE * np.sqrt(most + held))
-    return np.where(moved, _middle(score.sum(axis=1), best), before), np.where(moved, most, held)
+    return sided[gate, best], _middle(score.sum(axis=1), best), both[gate[:, None], near].max(axis=1)
+
+
+def _supporters(votes: Votes, part: slice, gate: int, offset: float) -> int:
+    """Other gates that speak for an offset; one alone may be wrong itself."""
+    hit = (votes.gate[part] == gate) & (np.abs(votes.offset[part] - offset) <= (_WIDTH + 0.5) * BIN_S)
+    return int((np.bincount(votes.other[part][hit], votes.weight[part][hit]) >= 1.0).sum())
 
 
 def _wide(score: Floats) -> Floats:

@@ -51,7 +51,7 @@ _FINE_MOST_S: Final = 120.0
 _DRIFT_S: Final = 300.0
 _SET_BACK_STEPS: Final = 3
 _PASSES: Final = 3
-_VOTED: Final = 2
+_VOTED: Final = 3
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 

@@ -1,8 +1,8 @@
 """How far two clocks are apart, from all passes of vehicles that drove by both, one way or the other.
 
 Seconds from a pass at one gate to that at the other, negative where the other was first, heap up in two
-places: the travel time there, and that back. Right clocks have them on both sides of zero, as far apart from
-it; where one clock is ahead both are moved alike. So their middle says how far, without knowing who was first.
+places: the travel time there, and that back. With right clocks they lie on both sides of zero, as far from
+it; where one clock is ahead both are moved alike. So their middle says how far, whoever was first.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def _gaps(whole: pl.DataFrame) -> tuple[Ints, Ints]:
 
 def _two_heaps(gap: Ints) -> tuple[float, float] | None:
     """The middle between the two heaps and its doubt; None where there are not just two."""
-    bins = np.bincount(np.rint((gap + FURTHEST_S) / _BIN_S).astype(np.int64), minlength=2 * FURTHEST_S // _BIN_S + 1)
+    bins = np.bincount(
+        np.rint((gap + FURTHEST_S) / _BIN_S).astype(np.int64), minlength=2 * FURTHEST_S // _BIN_S + 1
+    )
     wide = np.convolve(bins, np.ones(2 * _WIDTH + 1), "same")
     left = wide.copy()
     sizes, tops = [], []
@@ -84,5 +86,7 @@ def _two_heaps(gap: Ints) -> tuple[float, float] | None:
     # One heap of vehicles that differ much is no two heaps.
     if wide[min(tops[:2]) : max(tops[:2])].min() > _VALLEY * sizes[1]:
         return None
-    one, other = (float(np.median(gap[np.abs(gap - (at * _BIN_S - FURTHEST_S)) <= _WIDTH * _BIN_S])) for at in tops[:2])
+    one, other = (
+        float(np.median(gap[np.abs(gap - (at * _BIN_S - FURTHEST_S)) <= _WIDTH * _BIN_S])) for at in tops[:2]
+    )
     return (one + other) / 2, (_DIFFER * abs(one - other) / 2 + _FINE_S) / float(np.sqrt(sizes[1]))

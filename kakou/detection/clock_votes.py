@@ -42,7 +42,7 @@ _SUPPORTERS: Final = 2
 
 
 class Votes(NamedTuple):
-    """For each: gate, that of the other pass, stamped time of its pass, offset in seconds, weight, and whether
+    """For each: its gate and that of the other pass, its stamped time, offset in seconds, weight, and whether
     the other pass was before it."""
 
     gate: Ints
@@ -51,6 +51,13 @@ class Votes(NamedTuple):
     offset: Floats
     weight: Floats
     behind: Flags
+
+    def at(self, places: Ints) -> Votes:
+        """Some of them."""
+        return Votes(
+            self.gate[places], self.other[places], self.t[places], self.offset[places],
+            self.weight[places], self.behind[places],
+        )  # fmt: skip
 
 
 def sure_ways(usual: Floats, spread: Floats, trips: Ints) -> Floats:
@@ -93,9 +100,7 @@ def votes_of(whole: pl.DataFrame, ways: Floats) -> Votes:
     return Votes(code[at], code[other], t[at], offset, weight, behind)
 
 
-def jumps_of(
-    votes: Votes, memory: Floats, begin: int, steps: int, step_s: int
-) -> tuple[Floats, Flags]:
+def jumps_of(votes: Votes, memory: Floats, begin: int, steps: int, step_s: int) -> tuple[Floats, Flags]:
     """Offsets of each gate after each step, by (step, gate), from the votes before.
 
     Args:
@@ -107,19 +112,20 @@ def jumps_of(
     gates = len(memory)
     keep = np.exp(-step_s / memory)[:, None, None]
     order = np.argsort(votes.t, kind="stable")
-    sorted_votes = Votes(*(one[order] for one in votes))
+    votes = votes.at(order)
     ends = begin + step_s * np.arange(steps + 1)
-    bounds = np.searchsorted(sorted_votes.t, ends)
+    bounds = np.searchsorted(votes.t, ends)
     score = np.zeros((gates, 2, _BINS))
     now = np.zeros(gates)
     found, sure = np.empty((steps, gates)), np.zeros((steps, gates), dtype=bool)
     for step in range(steps):
-        score = score * keep + _cast(sorted_votes, bounds[step], bounds[step + 1], gates)
+        score = score * keep + _cast(votes, bounds[step], bounds[step + 1], gates)
         most, where, held = _best(score, now)
         moved = (most >= _FEWEST) & (most > _TIMES * held) & (most - held > _CHANCE * np.sqrt(most + held))
         for gate in np.flatnonzero(moved):
-            since = np.searchsorted(sorted_votes.t, ends[step + 1] - memory[gate])
-            if _supporters(sorted_votes, slice(since, bounds[step + 1]), gate, where[gate]) >= _SUPPORTERS:
+            since = int(np.searchsorted(votes.t, ends[step + 1] - memory[gate]))
+            part = slice(since, int(bounds[step + 1]))
+            if _supporters(votes, part, int(gate), float(where[gate])) >= _SUPPORTERS:
                 now[gate], held[gate] = where[gate], most[gate]
         found[step], sure[step] = now, held >= _FEWEST
     return found, sure
@@ -129,11 +135,12 @@ def _cast(votes: Votes, low: int, high: int, gates: int) -> Floats:
     """Weight of some of the votes by (gate, side, offset)."""
     bins = np.rint((votes.offset[low:high] + FURTHEST_S) / BIN_S).astype(np.int64)
     cell = (votes.gate[low:high] * 2 + votes.behind[low:high]) * _BINS + bins
-    return np.bincount(cell, votes.weight[low:high], gates * 2 * _BINS).reshape(gates, 2, _BINS)
+    cast = np.bincount(cell, votes.weight[low:high], gates * 2 * _BINS).astype(np.float64)
+    return cast.reshape(gates, 2, _BINS)
 
 
 def _best(score: Floats, before: Floats) -> tuple[Floats, Floats, Floats]:
-    """For each gate the most votes on both sides of an offset, this offset, and the votes for the one before."""
+    """For each gate the most votes on both sides of an offset, this offset, and those for the one before."""
     wide = _wide(score)
     both = wide.sum(axis=1)
     sided = np.where(wide.min(axis=1) >= _SIDE * both, both, 0.0)

@@ -17,12 +17,10 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from kakou.detection.clock_modes import clocks_apart
 from kakou.detection.clock_votes import jumps_of, sure_ways, votes_of
 from kakou.detection.trips import trips_of, without_repeats
 
 STEP_S: Final = 600
-_DAY_S: Final = 86_400
 # Offsets are estimated for a block at a time, from the passes as far as this from it.
 BLOCK_S, MARGIN_S = 2 * 3600, 2 * 3600
 MOST_BLOCKS: Final = 4_000
@@ -32,26 +30,22 @@ _LEAST_MEMORY_S, _MOST_MEMORY_S = 900.0, 7200.0
 _FORGOTTEN: Final = 2.5
 # The estimate after a moment is that of so many steps later at least, and at most.
 STEPS, _MOST_STEPS = 3, 18
-FEWEST: Final = 5
 # An offset smaller than this cannot be told from traffic, and does no harm.
 LEAST_OFFSET_S: Final = 20.0
-_UNUSUAL_S: Final = 3600
-_WAYS: Final = (-1, 0, 1)
+UNUSUAL_S: Final = 3600
+WAYS: Final = (-1, 0, 1)
 _ROUNDS: Final = 8
-_FINE_S: Final = 10.0
+FINE_S: Final = 10.0
 # How strongly a clock stays what it was a step ago: as one trip of this doubt says.
-_STAYS_S: Final = 60.0
+STAYS_S: Final = 60.0
 _SLOW_DOUBT: Final = 0.1
-_FURTHEST, _BALANCED, _ALIKE = 4, 0.3, 3.0
-# What it costs to say that a clock is wrong, in logarithms of how much better it then fits.
-_CHANGE: Final = 8.0
 # What many passes have voted for is refined by no more than this.
 _FINE_MOST_S: Final = 120.0
-# A clock that is off by so much more after some days has drifted, and not been set.
-_DRIFT_S: Final = 300.0
 _SET_BACK_STEPS: Final = 3
 _PASSES: Final = 3
 _VOTED: Final = 3
+# Of a longer history one vehicle of several votes; more say nothing new, and take memory.
+_MOST_VOTERS: Final = 500_000
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -102,139 +96,7 @@ def no_clocks(gates: int) -> Clocks:
 def constant_clocks(ahead: Floats) -> Clocks:
     """Each clock is off by the same all the time."""
     ahead = ahead if len(ahead) else np.zeros(1)  # an unknown gate looks at the first one, too
-    return Clocks(0, np.repeat(ahead[None, :, None], len(_WAYS), axis=0), np.zeros((len(ahead), 1)))
-
-
-def constant_offsets(whole: pl.DataFrame, gates: int) -> Floats:
-    """Seconds that each gate is ahead of most, as far as that does not change.
-
-    From the ways there and back: one takes as much longer as the other takes shorter. Between two gates that
-    are close a wrong clock leaves trips in one direction only, so gates further on are taken, too.
-
-    Args:
-        whole: ``hphm``, ``code`` (0 or more), ``t``, by (plate, time).
-    """
-    trips = pl.concat([trips_of(whole, lag) for lag in range(1, _FURTHEST + 1)])
-    gap = (pl.col("t_end") - pl.col("t_start")).cast(pl.Float64)
-    pairs = (
-        trips.with_columns(gap.alias("gap"))
-        .filter(pl.col("gap") < _UNUSUAL_S)
-        .group_by("start", "end")
-        .agg(
-            pl.col("gap").quantile(0.4).alias("usual"),
-            (pl.col("gap").quantile(0.4) - pl.col("gap").quantile(0.1) + _FINE_S).alias("scale"),
-            pl.len().alias("n"),
-        )
-        .filter(pl.col("n") >= FEWEST)
-    )
-    both = pairs.join(pairs, left_on=["start", "end"], right_on=["end", "start"], suffix="_back")
-    balanced = pl.min_horizontal("n", "n_back") >= _BALANCED * pl.max_horizontal("n", "n_back")
-    # Where a gate sees one direction only, the way back is another one, by which some come hours later.
-    alike = pl.max_horizontal("scale", "scale_back") <= _ALIKE * pl.min_horizontal("scale", "scale_back")
-    both = both.filter(pl.col("start") < pl.col("end"), balanced, alike)
-    a, b = both["start"].to_numpy(), both["end"].to_numpy()
-    apart = ((both["usual"] - both["usual_back"]) / 2).to_numpy()
-    doubt = (0.1 * (both["usual"] + both["usual_back"]) / 2 + 5).to_numpy()
-    doubt = doubt / np.sqrt(both.select(pl.min_horizontal("n", "n_back")).to_series().to_numpy())
-    if not len(a):
-        return np.zeros(gates)
-    ahead = _levelled(a, b, apart, doubt, gates)
-    ahead[np.abs(ahead) < LEAST_OFFSET_S / 2] = 0.0
-    return ahead
-
-
-def _levelled(a: Ints, b: Ints, apart: Floats, doubt: Floats, gates: int) -> Floats:
-    """Offsets that fit most of what pairs are apart: weighted least squares about where most pairs want each
-    gate, in which a pair that does not fit counts less each time."""
-    allowed = 3 * doubt + 10
-    rough = ahead = _roughly(a, b, apart, allowed, gates)
-    for _ in range(15):
-        w = 1 / (1 + ((apart - (ahead[b] - ahead[a])) / allowed) ** 2) / (doubt + 3.0) ** 2
-        system, right = np.eye(gates) / _STAYS_S**2, rough / _STAYS_S**2
-        np.add.at(system, (a, a), w)
-        np.add.at(system, (b, b), w)
-        np.add.at(system, (a, b), -w)
-        np.add.at(system, (b, a), -w)
-        np.add.at(right, b, w * apart)
-        np.add.at(right, a, -w * apart)
-        solved = np.linalg.solve(system, right).astype(np.float64)
-        ahead = solved - float(np.median(solved))
-    return ahead
-
-
-def _of_heaps(whole: pl.DataFrame, gates: int) -> Floats:
-    heaps = clocks_apart(whole)
-    return _roughly(heaps.a, heaps.b, heaps.seconds, 3 * heaps.doubt + 10, gates)
-
-
-def _roughly(a: Ints, b: Ints, apart: Floats, allowed: Floats, gates: int) -> Floats:
-    """Each gate where most of its pairs want it, and at 0 unless several want it elsewhere."""
-    ahead: Floats = np.zeros(gates)
-    end, other = np.concatenate([b, a]), np.concatenate([a, b])
-    seconds, allowed = np.concatenate([apart, -apart]), np.concatenate([allowed, allowed])
-    order = np.argsort(end, kind="stable")
-    bounds = np.searchsorted(end[order], np.arange(gates + 1))
-    for _ in range(_ROUNDS):
-        before = ahead.copy()
-        for gate in range(gates):
-            own = order[bounds[gate] : bounds[gate + 1]]
-            if len(own) < 2:
-                continue
-            wanted = np.append(ahead[other[own]] + seconds[own], 0.0)
-            off = (wanted[:, None] - wanted[None, :-1]) / allowed[own]
-            cost = np.log1p(off**2).sum(axis=1)
-            cost[:-1] += _CHANGE
-            ahead[gate] = wanted[int(cost.argmin())]
-        if np.array_equal(before, ahead):
-            break
-    return ahead
-
-
-def daily_clocks(whole: pl.DataFrame, gates: int) -> Clocks:
-    """What each clock is ahead on each day, by where its passes heap up; ``whole`` is by (plate, time).
-
-    On a day on which they do not it is taken to be as it was on the days around. Where they never do it is 0:
-    one day tells a wrong clock from a longer way as badly as any other, and each day another way.
-    """
-    day = pl.col("t") // _DAY_S
-    first, last = (int(one) for one in whole.select(day.min().alias("a"), day.max().alias("b")).row(0))
-    found = np.full((gates, last - first + 1), np.nan)
-    for at in range(first, last + 1):
-        heaps = clocks_apart(whole.filter(day == at))
-        allowed = 3 * heaps.doubt + 10
-        ahead = _roughly(heaps.a, heaps.b, heaps.seconds, allowed, gates)
-        fits = np.abs(heaps.seconds - (ahead[heaps.b] - ahead[heaps.a])) <= 3 * allowed
-        told = np.bincount(heaps.a[fits], minlength=gates) + np.bincount(heaps.b[fits], minlength=gates)
-        found[:, at - first] = np.where(told >= 2, ahead, np.nan)
-    ahead = np.repeat(np.stack([_filled(one) for one in found]), _DAY_S // STEP_S, axis=1)
-    return Clocks(first * _DAY_S, np.repeat(ahead[None], len(_WAYS), axis=0), np.zeros_like(ahead))
-
-
-def _filled(days: Floats) -> Floats:
-    """Offsets of one clock by day, NaN where it is not known: between two days that differ by a drift, on the
-    way from one to the other, else as on the day before."""
-    at, known = np.arange(len(days)), np.isfinite(days)
-    if not known.any():
-        return np.zeros(len(days))
-    before = np.maximum.accumulate(np.where(known, at, 0))
-    held = np.where(np.isfinite(days[before]), days[before], days[known][0])
-    between = np.interp(at, at[known], days[known])
-    return np.where(np.abs(between - held) <= _DRIFT_S, between, held)
-
-
-def first_clocks(whole: pl.DataFrame, gates: int) -> Clocks:
-    """What can be said of the clocks of a history before its travel times are known.
-
-    Again and again: a clock that is minutes off swaps neighbours in time, and only right ones follow each
-    other rightly.
-    """
-    if whole.is_empty():
-        return no_clocks(gates)
-    constant = _of_heaps(whole, gates)
-    for _ in range(2):
-        constant = constant + constant_offsets(set_right(whole, constant_clocks(constant)), gates)
-    clocks = constant_clocks(constant)
-    return _sum(clocks, daily_clocks(set_right(whole, clocks), gates))
+    return Clocks(0, np.repeat(ahead[None, :, None], len(WAYS), axis=0), np.zeros((len(ahead), 1)))
 
 
 def set_right(whole: pl.DataFrame, clocks: Clocks) -> pl.DataFrame:
@@ -262,11 +124,13 @@ def clocks_of(whole: pl.DataFrame, usual: Floats, spread: Floats, trips: Ints, c
         sure = no_clocks(len(usual))
         for _ in range(_VOTED):
             changed, sure = voted_clocks(set_right(whole, clocks), ways)
-            clocks = _sum(clocks, changed)
+            if not changed.ahead.any():
+                break
+            clocks = added(clocks, changed)
         voted = clocks
         for _ in range(_PASSES):
             changed = estimate_clocks(trips_of(set_right(whole, clocks)), usual, spread)
-            clocks = _near(_sum(clocks, changed), voted, sure)
+            clocks = _near(added(clocks, changed), voted, sure)
     return clocks
 
 
@@ -276,7 +140,7 @@ def _near(clocks: Clocks, voted: Clocks, sure: Clocks) -> Clocks:
     codes = np.repeat(np.arange(gates), steps)
     times = np.tile(clocks.begin + STEP_S * (np.arange(steps) + 0.5), gates)
     found = []
-    for which, ahead in zip(_WAYS, clocks.ahead, strict=True):
+    for which, ahead in zip(WAYS, clocks.ahead, strict=True):
         at = voted.raw(codes, times, which)
         held = sure.raw(codes, times - at, which).reshape(gates, steps) > 0
         at = at.reshape(gates, steps)
@@ -284,7 +148,9 @@ def _near(clocks: Clocks, voted: Clocks, sure: Clocks) -> Clocks:
     return replace(clocks, ahead=np.stack(found))
 
 
-def clocks_by_blocks(whole: pl.DataFrame, usual: Floats, spread: Floats, trips: Ints, constant: Floats) -> Clocks:
+def clocks_by_blocks(
+    whole: pl.DataFrame, usual: Floats, spread: Floats, trips: Ints, constant: Floats
+) -> Clocks:
     """As ``clocks_of``, each block of time from the passes within ``MARGIN_S`` of it and no others.
 
     So what the stream, which soon forgets, and a look at the whole day find is the same.
@@ -314,7 +180,7 @@ def with_codes(clocks: Clocks, old: Sequence[str], new: Sequence[str], constant:
     code = {gate: at for at, gate in enumerate(old)}
     at = np.array([code.get(gate, -1) for gate in new], dtype=np.int64)
     there = at >= 0
-    ahead = np.repeat(constant[None, : len(new), None], len(_WAYS), axis=0).repeat(
+    ahead = np.repeat(constant[None, : len(new), None], len(WAYS), axis=0).repeat(
         clocks.ahead.shape[2], axis=2
     )
     doubt = np.zeros((len(new), clocks.ahead.shape[2]))
@@ -343,11 +209,11 @@ def _cut(clocks: Clocks, gates: int, begin: int) -> Clocks:
     moments = begin + STEP_S * (np.arange(BLOCK_S // STEP_S) + 0.5)
     codes, times = np.repeat(np.arange(gates), len(moments)), np.tile(moments, gates)
     shape = gates, len(moments)
-    ahead = np.stack([clocks.raw(codes, times, which).reshape(shape) for which in _WAYS])
+    ahead = np.stack([clocks.raw(codes, times, which).reshape(shape) for which in WAYS])
     return Clocks(begin, ahead, clocks.doubt_at(codes, times).reshape(shape))
 
 
-def _sum(known: Clocks, changed: Clocks) -> Clocks:
+def added(known: Clocks, changed: Clocks) -> Clocks:
     """Both offsets together; those of ``changed`` are by times that ``known`` has set right."""
     ways, gates, steps = changed.ahead.shape
     # The steps of stamped times: a little wider, as right times lie within the offsets of them.
@@ -375,6 +241,10 @@ def voted_clocks(whole: pl.DataFrame, ways: Floats) -> tuple[Clocks, Clocks]:
         the offsets; and 1 as their offset where many votes speak for them, else 0.
     """
     gates = len(ways)
+    whole = whole.filter((pl.col("t") - pl.col("t").median()).abs() <= MOST_BLOCKS * BLOCK_S // 2)
+    shown = 1 + len(whole) // _MOST_VOTERS
+    if shown > 1:
+        whole = whole.filter(pl.col("hphm").rle_id() % shown == 0)
     votes = votes_of(whole, ways)
     if not len(votes.t):
         return no_clocks(gates), no_clocks(gates)
@@ -405,7 +275,7 @@ def estimate_clocks(trips: pl.DataFrame, usual: Floats, spread: Floats) -> Clock
     late = (t_end - trips["t_start"].to_numpy()) - way
     scale = spread[start, end]
     # Far off says nothing about a clock: a rest, another trip, another vehicle.
-    good = np.isfinite(late) & (np.abs(late) < _UNUSUAL_S) & (scale < 600)
+    good = np.isfinite(late) & (np.abs(late) < UNUSUAL_S) & (scale < 600)
     if not good.any():
         return no_clocks(gates)
     order = np.flatnonzero(good)[np.argsort(t_end[good], kind="stable")]
@@ -458,8 +328,8 @@ def _together(start: Ints, end: Ints, late: Floats, way: Floats, scale: Floats, 
     system, force = np.zeros((gates + 1, gates + 1)), np.zeros(gates + 1)
     for _ in range(_ROUNDS):
         left = np.abs(late - (ahead[end] - ahead[start]) - slow * way)
-        weight = 1 / (scale * np.maximum(left, _FINE_S))
-        stays = 1 / (_STAYS_S * np.maximum(np.abs(ahead - before), _FINE_S))
+        weight = 1 / (scale * np.maximum(left, FINE_S))
+        stays = 1 / (STAYS_S * np.maximum(np.abs(ahead - before), FINE_S))
         pairs = np.bincount(start * gates + end, weight, gates * gates).reshape(gates, gates)
         pairs = pairs + pairs.T
         system[:gates, :gates] = np.diag(pairs.sum(axis=1) + stays) - pairs

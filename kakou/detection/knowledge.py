@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kakou.detection.clocks import STEP_S, clocks_of, first_clocks, set_right
+from kakou.detection.clocks import STEP_S, clocks_of, set_right
 from kakou.detection.driven import driven_in, shortest
+from kakou.detection.first_clocks import first_clocks
 from kakou.detection.misreads import Confusion, learn_confusion, no_confusion
 from kakou.detection.reads import BRAND_MARK
 from kakou.detection.trips import trips_of, whole_passes, without_repeats
@@ -40,7 +41,6 @@ _BELIEVED_SHARE: Final = 0.01
 _WINDOW_S: Final = 7200
 # So many passes a day are enough to see each clock of a hundred gates within minutes.
 CLOCK_PASSES: Final = 150_000
-_ROUNDS: Final = 1
 _DAY_STEPS, _END_STEPS, _SET_S = 86_400 // STEP_S, 12, 600.0
 _LEAST_SHARE: Final = 0.002
 # Share of reads that show another value, where a history says nothing.
@@ -146,13 +146,11 @@ def learn_knowledge(history: pl.DataFrame, gates: list[str]) -> Knowledge:
     )
     size = len(names)
     clocks = first_clocks(whole, size)
+    usual, spread, count, _ = _pairs(trips_of(set_right(whole, clocks)), size)
+    # What is left over changes with time.
+    clocks = clocks_of(whole, usual, usual * spread, count, clocks)
     right = set_right(whole, clocks)
     usual, spread, count, pooled = _pairs(trips_of(right), size)
-    # What is left over changes with time. A clock that does has blurred the travel times, too.
-    for _ in range(_ROUNDS):
-        clocks = clocks_of(whole, usual, usual * spread, count, clocks)
-        right = set_right(whole, clocks)
-        usual, spread, count, pooled = _pairs(trips_of(right), size)
     per_gate = np.bincount(whole["code"].to_numpy(), minlength=size).astype(float)
     busy = (per_gate + 0.5) / (per_gate.sum() + 0.5 * size)
     through = driven_in(right, usual, busy, pooled)

@@ -27,7 +27,7 @@ TRUSTS: Final = (0.3, 1.0)
 # A case that is surer than this and false after all was false for a reason that no weight knows of, such as
 # a plate that its owner moved to another car. It must not draw all others as far as it lies away.
 SUREST: Final = 0.995
-_WEIGHED: Final = frozenset({"other_vehicle", "crowd", "second_track", "second_make"})
+_WEIGHED: Final = frozenset({"other_vehicle", "crowd", "second_track", "second_make", "makes_before"})
 Floats = npt.NDArray[np.float64]
 
 

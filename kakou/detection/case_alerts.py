@@ -167,6 +167,11 @@ def _about_odd(case: Case) -> list[Evidence]:
             "second_make", round(case.weights["make"], 3), "同一外来品牌在该车牌下多次出现。",
             "One foreign make shows under this plate again and again.",
         ))  # fmt: skip
+    if "before" in case.weights:
+        found.append(Evidence(
+            "makes_before", round(case.weights["before"], 3), "历史通行中，该车牌下出现过两种品牌。",
+            "The passes of the past show two makes under this plate.",
+        ))  # fmt: skip
     for plate in sorted({one.neighbour for one in case.odd if one.neighbour and one.share > 0.5}):
         found.append(Evidence(
             "neighbour", 0.0, f"车牌 {plate} 与之只差一位，当时可能正经过该卡口而未被识别到。",

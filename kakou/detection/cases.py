@@ -6,9 +6,10 @@ by how likely it makes just these passes:
 * **clock**: after the offsets of the gates are taken out, the trip is possible. Nothing is left to explain.
 * **misread**: the odd passes are those of other vehicles whose plates differ in one character. What speaks
   for it is a neighbour that is under way to that gate at that moment and was not read there, the confusion of
-  just these two characters, and its make.
+  just these two characters, and its make; and that the neighbour is no misread of the plate itself.
 * **two vehicles**: the odd passes are one more vehicle's. What speaks for it is that they follow each other
-  as the passes of one vehicle do, that they show one make, and that nobody else can have made them.
+  as the passes of one vehicle do, that they show one make, that nobody else can have made them, and that the
+  history shows two makes under the plate.
 * else **undecided**.
 
 The odd passes are the cheapest set that leaves no contradiction, with those that show the same foreign make.
@@ -38,6 +39,7 @@ from kakou.detection.likelihood import (
     Odd,
     companions_of,
     follows,
+    makes_before,
     odds_of,
     profile_of,
     second_make,
@@ -148,6 +150,9 @@ def judge_case(episodes: Sequence[Episode], weighing: Weighing) -> Case:
     for episode in episodes:
         total.update(episode.weights)
     weights = {reason: min(weight, _MOST_OF_ALL.get(reason, math.inf)) for reason, weight in total.items()}
+    if "before" in weights:
+        # All episodes have one history behind them.
+        weights["before"] = max(one.weights.get("before", 0.0) for one in episodes)
     odd = [one for episode in episodes for one in episode.odd]
     if not odd:
         shifted = any(look.row.t - look.t for one in episodes for look in (one.first, one.second))
@@ -172,7 +177,8 @@ def judge_episode(passes: Passes, plate: str, crowd: Crowd) -> Episode | None:
     if not edges:
         return _clock_episode(passes, plate, looks)
     known = passes.context.knowledge
-    profile = profile_of(looks, passes.context.past.shown.get(plate, Shown()))
+    past = passes.context.past.shown.get(plate, Shown())
+    profile = profile_of(looks, past)
     prices = odds_of(passes, plate, looks, profile)
     cover = cover_of(len(looks), edges, [one.clone - one.misread for one in prices])
     apart = set(edges)
@@ -196,6 +202,9 @@ def judge_episode(passes: Passes, plate: str, crowd: Crowd) -> Episode | None:
     makes = second_make(known, looks)
     if makes:
         weights["make"] = makes
+    before = makes_before(known, past)
+    if before > 0:
+        weights["before"] = before
     i, j = _strongest(passes, looks, edges)
     a, b = looks[i], looks[j]
     first, second = sorted((a, b), key=lambda look: look.row)

@@ -34,6 +34,7 @@ def to_bytes(knowledge: Knowledge) -> bytes:
             [[true, shown, rate] for (true, shown), rate in knowledge.confusion.rate.items()],
             knowledge.confusion.elsewhere,
             knowledge.confusion.misread,
+            knowledge.confusion.again,
         ],
     }
     text = np.frombuffer(json.dumps(words, ensure_ascii=False).encode(), dtype=np.uint8)
@@ -53,7 +54,8 @@ def from_bytes(blob: bytes) -> Knowledge:
             words: dict[str, Any] = json.loads(held["words"].tobytes())
             if words["format"] != KNOWLEDGE_FORMAT:
                 raise ValueError(f"format {words['format']}, not {KNOWLEDGE_FORMAT}")
-            rate, elsewhere, misread = words["confusion"]
+            # An older run did not learn the last of them.
+            rate, *more = words["confusion"]
             return Knowledge(
                 version=words["version"],
                 reviewed=Calibration(*reviewed) if (reviewed := words.get("reviewed")) else None,
@@ -63,7 +65,7 @@ def from_bytes(blob: bytes) -> Knowledge:
                 daily=words["daily"],
                 make=Feature(*words["make"]),
                 type=Feature(*words["type"]),
-                confusion=Confusion({(a, b): share for a, b, share in rate}, elsewhere, misread),
+                confusion=Confusion({(a, b): share for a, b, share in rate}, *more),
                 **{name: held[name] for name in _ARRAYS},
             )
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:

@@ -11,10 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from kakou.detection.trips import SAME_READ_SECONDS
+
 SIGNS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
 # Before anything is learned: of a hundred reads three are wrong, half of them between characters that look
 # alike.
 _ASSUMED: Final = 0.03
+# Share of misreads beside which the same pass was read rightly, too.
+_ASSUMED_AGAIN: Final = 0.02
 _ALIKE: Final = [
     "0D",
     "0Q",
@@ -54,11 +58,13 @@ class Confusion:
         rate: reads of a character that show another, by ``(character, as what)``, per occurrence.
         elsewhere: the same for a pair that was never seen.
         misread: share of all reads with a wrong character.
+        again: share of those beside which the same pass was read rightly, too.
     """
 
     rate: dict[tuple[str, str], float]
     elsewhere: float
     misread: float
+    again: float = _ASSUMED_AGAIN
 
     def of(self, plate: str, read: str) -> float:
         """Share of the reads of ``plate`` that show ``read``, which differs in one character."""
@@ -112,10 +118,16 @@ def learn_confusion(whole: pl.DataFrame, usual: Floats, spread: Floats) -> Confu
         return no_confusion()
     step = max(1, len(single) // _SAMPLE)
     seen: defaultdict[tuple[str, str], int] = defaultdict(int)
+    twice = 0
     for at in single[::step].tolist():
         read, gate, moment = str(plates[at]), int(code[at]), int(t[at])
         for plate in neighbours(read):
-            if plate in place and _lies_between(place[plate], code, t, gate, moment, usual, spread):
+            if plate not in place:
+                continue
+            low, high = place[plate]
+            beside = np.abs(t[low:high] - moment) <= SAME_READ_SECONDS
+            twice += step * bool((beside & (code[low:high] == gate)).any())
+            if _lies_between(place[plate], code, t, gate, moment, usual, spread):
                 true, shown = next((a, b) for a, b in zip(plate, read, strict=True) if a != b)
                 seen[true, shown] += step
     between = _share_between(code, t, plates)
@@ -128,7 +140,9 @@ def learn_confusion(whole: pl.DataFrame, usual: Floats, spread: Floats) -> Confu
         rate[true, shown] = (n / max(between, 0.05) + _PRIOR_READS * flat) / (
             occurrences.get(true, 0) + _PRIOR_READS
         )
-    return Confusion(rate, flat, misread)
+    # Few tell: what is assumed counts as much as a hundred of them.
+    again = (twice + 100 * _ASSUMED_AGAIN) / (every + twice + 100)
+    return Confusion(rate, flat, misread, again)
 
 
 def _lies_between(

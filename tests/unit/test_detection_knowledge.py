@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from dataclasses import fields, replace
 
 import numpy as np
@@ -12,6 +14,7 @@ from gates_in_a_row import GATES, REGISTRY, frame, honest
 from kakou.detection.files import load_known
 from kakou.detection.knowledge import Knowledge, knows_nothing, learn_knowledge, with_gates
 from kakou.detection.knowledge_bytes import from_bytes, to_bytes
+from kakou.detection.misreads import no_confusion
 from kakou.detection.rules import BASIS_MAP
 from kakou.detection.weighing import Calibration
 from kakou.errors import StateFormatError
@@ -34,6 +37,18 @@ def learned() -> Knowledge:
 def test_everything_comes_back(learned: Knowledge) -> None:
     for knowledge in (learned, knows_nothing(["A"]), knows_nothing([])):
         assert same(from_bytes(to_bytes(knowledge)), knowledge)
+
+
+def test_what_an_older_run_did_not_learn_is_assumed(learned: Knowledge) -> None:
+    with np.load(io.BytesIO(to_bytes(learned)), allow_pickle=False) as held:
+        arrays = dict(held)
+    words = json.loads(arrays["words"].tobytes())
+    words["confusion"].pop()
+    arrays["words"] = np.frombuffer(json.dumps(words, ensure_ascii=False).encode(), dtype=np.uint8)
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
+    found = from_bytes(out.getvalue()).confusion
+    assert found.again == no_confusion().again and found.rate == learned.confusion.rate
 
 
 @pytest.mark.parametrize("broken", [b"", b"words", b"PK\x03\x04 and no more"])

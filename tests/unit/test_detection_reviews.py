@@ -76,6 +76,7 @@ def test_the_sum_of_an_alert_is_that_of_its_weighed_reasons() -> None:
 
     assert weight_sum(body(impossible_travel=0.0, other_vehicle=9.25)) == 9.25
     assert weight_sum(body(other_vehicle=9.25, second_track=2.5, second_make=-0.5, neighbour=0.0)) == 11.25
+    assert weight_sum(body(other_vehicle=9.25, makes_before=3.0)) == 12.25
     assert weight_sum(body(impossible_travel=3.1, clock=0.0)) is None
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 def test_the_page_and_its_evidence(settings: Settings, tmp_path: Path, page: Page, shots: Path) -> None:
     world = tmp_path / "world"
     write_world(world, make_world(24, passes=10_000, days=3))
-    (tmp_path / "strict.toml").write_text('version = "strict-1"\ncall_at = 0.95\n', "utf-8")
+    (tmp_path / "strict.toml").write_text('version = "strict-1"\ncall_at = 0.99\n', "utf-8")
     reviewed = '{"plate": "%s", "at": "2024-03-05 12:00:00", "outcome": "%s"}'
     plates = pl.read_csv(world / "truth_plates.csv").filter("cloned")["plate"]
     lines = [reviewed % (plate, "confirmed") for plate in plates]

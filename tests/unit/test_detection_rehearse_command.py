@@ -256,7 +256,7 @@ def test_what_cannot_be_rehearsed_writes_nothing(
     assert not out.exists() and not settings.var.exists()
 
 
-def test_the_command(stored: Settings, tmp_path: Path) -> None:
+def test_the_command(stored: Settings, strict_at: float, tmp_path: Path) -> None:
     name = str(rule(tmp_path, "strict-1", call_at=strict_at))
     env = {"KAKOU_VAR": str(stored.var), "COLUMNS": "80"}
 

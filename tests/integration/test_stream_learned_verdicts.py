@@ -183,8 +183,10 @@ def test_the_casebook_ends_in_the_verdicts_of_replay(said: Said) -> None:
 
 
 def test_what_was_told_last_is_the_verdict_of_replay(said: Said) -> None:
+    # Which two passes contradict each other most may still change as clocks settle; a step is told only when
+    # what is said of the plate does.
     def of(alert: dict[str, Any]) -> tuple[object, ...]:
-        return alert["verdict"], alert["severity"], alert["first"]["gcxh"], alert["second"]["gcxh"]
+        return alert["verdict"], alert["severity"]
 
     assert {plate: of(one) for plate, one in said.told.items()} == {
         plate: of(json.loads(line)) for plate, line in said.replayed.items()

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from kakou.detection.trips import NEAR_SECONDS, pairs_near
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-FURTHEST_S: Final = 4_500
 _LAGS: Final = 10
 _BIN_S, _WIDTH = 10, 4
 _FEWEST, _FEWEST_IN_HEAP = 16, 6.0
@@ -55,13 +56,10 @@ def clocks_apart(whole: pl.DataFrame) -> Apart:
 
 def _gaps(whole: pl.DataFrame) -> tuple[Ints, Ints]:
     """Pairs of gates, the lower code first and in the upper half, and seconds from that gate to the other."""
-    plate = whole["hphm"].rle_id().to_numpy()
     code, t = whole["code"].to_numpy().astype(np.int64), whole["t"].to_numpy().astype(np.int64)
     pairs, gaps = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for lag in range(1, min(_LAGS, len(whole) - 1) + 1):
-        gap = t[lag:] - t[:-lag]
-        near = (plate[lag:] == plate[:-lag]) & (code[lag:] != code[:-lag]) & (gap < FURTHEST_S)
-        first, second, gap = code[:-lag][near], code[lag:][near], gap[near]
+    for one, other in pairs_near(whole, _LAGS):
+        first, second, gap = code[one], code[other], t[other] - t[one]
         turned = first > second
         pairs.append((np.where(turned, second, first) << 32) | np.where(turned, first, second))
         gaps.append(np.where(turned, -gap, gap))
@@ -71,7 +69,7 @@ def _gaps(whole: pl.DataFrame) -> tuple[Ints, Ints]:
 def _two_heaps(gap: Ints) -> tuple[float, float] | None:
     """The middle between the two heaps and its doubt; None where there are not just two."""
     bins = np.bincount(
-        np.rint((gap + FURTHEST_S) / _BIN_S).astype(np.int64), minlength=2 * FURTHEST_S // _BIN_S + 1
+        np.rint((gap + NEAR_SECONDS) / _BIN_S).astype(np.int64), minlength=2 * NEAR_SECONDS // _BIN_S + 1
     )
     wide = np.convolve(bins, np.ones(2 * _WIDTH + 1), "same")
     left = wide.copy()
@@ -87,6 +85,7 @@ def _two_heaps(gap: Ints) -> tuple[float, float] | None:
     if wide[min(tops[:2]) : max(tops[:2])].min() > _VALLEY * sizes[1]:
         return None
     one, other = (
-        float(np.median(gap[np.abs(gap - (at * _BIN_S - FURTHEST_S)) <= _WIDTH * _BIN_S])) for at in tops[:2]
+        float(np.median(gap[np.abs(gap - (at * _BIN_S - NEAR_SECONDS)) <= _WIDTH * _BIN_S]))
+        for at in tops[:2]
     )
     return (one + other) / 2, (_DIFFER * abs(one - other) / 2 + _FINE_S) / float(np.sqrt(sizes[1]))

@@ -16,15 +16,15 @@ import numpy.typing as npt
 import polars as pl
 
 from kakou.detection.driven import shortest
+from kakou.detection.trips import NEAR_SECONDS, pairs_near
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-# Offsets that can be found, and how fine.
-FURTHEST_S: Final = 4_500
+# How finely offsets are found, up to as far as passes are near.
 BIN_S: Final = 30
-_BINS: Final = 2 * FURTHEST_S // BIN_S + 1
+_BINS: Final = 2 * NEAR_SECONDS // BIN_S + 1
 # So many passes of a plate before and behind one vote with it: a pass that is stamped half an hour early lies
 # before all that its vehicle drove in that time.
 _LAGS: Final = 20
@@ -78,17 +78,13 @@ def votes_of(whole: pl.DataFrame, ways: Floats) -> Votes:
         whole: ``hphm``, ``code``, ``t`` by (plate, time).
         ways: of ``sure_ways``.
     """
-    plate = whole["hphm"].rle_id().to_numpy()
     code, t = whole["code"].to_numpy(), whole["t"].to_numpy().astype(np.float64)
     votes = []
-    for lag in range(1, min(_LAGS, len(whole) - 1) + 1):
-        gap = t[lag:] - t[:-lag]
-        near = (plate[lag:] == plate[:-lag]) & (code[lag:] != code[:-lag]) & (gap < FURTHEST_S)
-        one = np.flatnonzero(near)
-        for first, second in ((one, one + lag), (one + lag, one)):
+    for one, other in pairs_near(whole, _LAGS):
+        for first, second in ((one, other), (other, one)):
             # As if ``first`` had been first: the other's clock is ahead, or its own is behind.
             off = t[second] - t[first] - ways[code[first], code[second]]
-            good = np.abs(off) < FURTHEST_S
+            good = np.abs(off) < NEAR_SECONDS
             f, s, off = first[good], second[good], off[good]
             votes += [(s, f, off, np.ones(len(f), bool)), (f, s, -off, np.zeros(len(f), bool))]
     if not votes:
@@ -133,7 +129,7 @@ def jumps_of(votes: Votes, memory: Floats, begin: int, steps: int, step_s: int) 
 
 def _cast(votes: Votes, low: int, high: int, gates: int) -> Floats:
     """Weight of some of the votes by (gate, side, offset)."""
-    bins = np.rint((votes.offset[low:high] + FURTHEST_S) / BIN_S).astype(np.int64)
+    bins = np.rint((votes.offset[low:high] + NEAR_SECONDS) / BIN_S).astype(np.int64)
     cell = (votes.gate[low:high] * 2 + votes.behind[low:high]) * _BINS + bins
     cast = np.bincount(cell, votes.weight[low:high], gates * 2 * _BINS).astype(np.float64)
     return cast.reshape(gates, 2, _BINS)
@@ -146,7 +142,7 @@ def _best(score: Floats, before: Floats) -> tuple[Floats, Floats, Floats]:
     sided = np.where(wide.min(axis=1) >= _SIDE * both, both, 0.0)
     best = sided.argmax(axis=1)
     gate = np.arange(len(before))
-    own = np.rint((before + FURTHEST_S) / BIN_S).astype(np.int64)
+    own = np.rint((before + NEAR_SECONDS) / BIN_S).astype(np.int64)
     near = np.clip(own[:, None] + np.arange(-_WIDTH, _WIDTH + 1), 0, _BINS - 1)
     return sided[gate, best], _middle(score.sum(axis=1), best), both[gate[:, None], near].max(axis=1)
 
@@ -168,4 +164,4 @@ def _middle(score: Floats, best: Ints) -> Floats:
     near = np.clip(best[:, None] + np.arange(-_WIDTH, _WIDTH + 1), 0, _BINS - 1)
     weight = np.take_along_axis(score, near, axis=1)
     at = (weight * near).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
-    return np.asarray(at * BIN_S - FURTHEST_S)
+    return np.asarray(at * BIN_S - NEAR_SECONDS)

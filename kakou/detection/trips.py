@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from kakou.plates import WHOLE_PLATE_PATTERN
@@ -11,6 +14,8 @@ from kakou.plates import WHOLE_PLATE_PATTERN
 MAX_GAP_SECONDS: Final = 4 * 3600
 # A gate that reads a vehicle twice does so within this time.
 SAME_READ_SECONDS: Final = 60
+# Passes of a plate that are stamped so far apart say nothing of a clock.
+NEAR_SECONDS: Final = 4_500
 
 
 def whole_passes(passes: pl.DataFrame, by: tuple[str, ...] = ("gcxh",)) -> pl.DataFrame:
@@ -61,3 +66,23 @@ def trips_of(whole: pl.DataFrame, lag: int = 1) -> pl.DataFrame:
     return frame.filter(
         pl.col("same"), pl.col("start") != pl.col("end"), gap.is_between(0, MAX_GAP_SECONDS)
     ).drop("same")
+
+
+def pairs_near(
+    whole: pl.DataFrame, lags: int
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Each two passes of a plate at two gates that are stamped within ``NEAR_SECONDS``.
+
+    Args:
+        whole: ``hphm``, ``code``, ``t`` by (plate, time).
+        lags: so many places from each other at most.
+
+    Returns:
+        for each number of places from 1 on: indices of the earlier and of the later ones.
+    """
+    plate = whole["hphm"].rle_id().to_numpy()
+    code, t = whole["code"].to_numpy(), whole["t"].to_numpy()
+    for lag in range(1, min(lags, len(whole) - 1) + 1):
+        same = (plate[lag:] == plate[:-lag]) & (code[lag:] != code[:-lag])
+        first = np.flatnonzero(same & (t[lag:] - t[:-lag] < NEAR_SECONDS))
+        yield first, first + lag
